@@ -1,0 +1,3 @@
+"""Talkover: a full-duplex speech-to-speech voice agent."""
+
+__version__ = "0.1.0"

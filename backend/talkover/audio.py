@@ -1,0 +1,178 @@
+"""Constants of the audio that flows here, PCM and G.711, streaming resampling, and fixed-size chunking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from talkover.messages import Samples
+
+INPUT_RATE_HZ = 16_000
+"""what VAD and ASR hear"""
+OUTPUT_RATE_HZ = 24_000
+"""what the TTS speaks"""
+VAD_FRAME_SAMPLES = 512
+"""Silero's frame at 16 kHz: 32 ms"""
+
+SILENCE: Samples = np.zeros(0, np.float32)
+
+Encoding = Literal["pcm", "pcmu", "pcma"]
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFormat:
+    """How audio travels on a wire."""
+
+    encoding: Encoding = "pcm"
+    rate_hz: int = OUTPUT_RATE_HZ
+
+    @property
+    def bytes_per_sample(self) -> int:
+        return 2 if self.encoding == "pcm" else 1
+
+    def duration_ms(self, n_bytes: int) -> float:
+        return n_bytes / self.bytes_per_sample * 1000 / self.rate_hz
+
+
+def samples_to_ms(n_samples: int, rate_hz: int) -> float:
+    return n_samples * 1000 / rate_hz
+
+
+def ms_to_samples(duration_ms: float, rate_hz: int) -> int:
+    return round(duration_ms * rate_hz / 1000)
+
+
+def level_dbfs(samples: Samples) -> float:
+    """RMS level in dB relative to full scale; -120 for silence and for no samples."""
+    if samples.size == 0:
+        return -120.0
+    power = float(np.mean(np.square(samples, dtype=np.float64)))
+    return max(-120.0, 10 * np.log10(power)) if power > 0 else -120.0
+
+
+# ------------------------------------------------------------------------------------------------- PCM and G.711
+
+
+def pcm16_to_samples(data: bytes) -> Samples:
+    """(n,) float32 in [-1, 1) from little-endian int16; the length must be even."""
+    return np.frombuffer(data, "<i2").astype(np.float32) / 32768
+
+
+def samples_to_pcm16(samples: Samples) -> bytes:
+    """Little-endian int16, clipped; NaN becomes silence."""
+    scaled = np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0) * 32768
+    return np.clip(np.rint(scaled), -32768, 32767).astype("<i2").tobytes()
+
+
+def _mulaw_table() -> Samples:
+    """G.711 mu-law decoding (ITU-T G.711 table 2a): inverted bits; segment and step of an 8-bit code."""
+    code = ~np.arange(256, dtype=np.int32) & 0xFF
+    magnitude = (((code & 0x0F) << 3) + 0x84 << ((code & 0x70) >> 4)) - 0x84
+    return np.asarray(np.where(code & 0x80, -magnitude, magnitude) / 32768, np.float32)
+
+
+def _alaw_table() -> Samples:
+    """G.711 A-law decoding (ITU-T G.711 table 1a): even bits inverted; segment and step of an 8-bit code."""
+    code = np.arange(256, dtype=np.int32) ^ 0x55
+    segment = (code & 0x70) >> 4
+    step = ((code & 0x0F) << 4) + 8
+    magnitude = np.where(segment == 0, step, step + 0x100 << np.maximum(segment - 1, 0))
+    return np.asarray(np.where(code & 0x80, magnitude, -magnitude) / 32768, np.float32)
+
+
+def _encoding_table(decoded: Samples) -> NDArray[np.uint8]:
+    """Nearest G.711 code for each of the 65536 int16 values, indexed by value + 32768."""
+    levels = np.rint(decoded * 32768).astype(np.int32)
+    order = np.argsort(levels, kind="stable")
+    borders = (levels[order][1:] + levels[order][:-1]) / 2
+    return order[np.searchsorted(borders, np.arange(-32768, 32768))].astype(np.uint8)
+
+
+_DECODE: dict[Encoding, Samples] = {"pcmu": _mulaw_table(), "pcma": _alaw_table()}
+_ENCODE: dict[Encoding, NDArray[np.uint8]] = {name: _encoding_table(table) for name, table in _DECODE.items()}
+_ENCODE["pcmu"][32768] = 0xFF  # two codes are equally near to zero; these are the silence of the wire
+_ENCODE["pcma"][32768] = 0xD5
+
+
+def decode(data: bytes, encoding: Encoding) -> Samples:
+    """(n,) float32 from wire bytes that end on a sample border."""
+    if encoding == "pcm":
+        return pcm16_to_samples(data)
+    return _DECODE[encoding][np.frombuffer(data, np.uint8)]
+
+
+def encode(samples: Samples, encoding: Encoding) -> bytes:
+    """Wire bytes of (n,) float32."""
+    if encoding == "pcm":
+        return samples_to_pcm16(samples)
+    values = np.frombuffer(samples_to_pcm16(samples), "<i2").astype(np.int32)
+    return _ENCODE[encoding][values + 32768].tobytes()
+
+
+# ------------------------------------------------------------------------------------------------------ streaming
+
+
+class Resampler:
+    """Stateful mono resampler (soxr): chunks in, chunks out, equal to the one-shot result."""
+
+    def __init__(self, from_hz: int, to_hz: int) -> None:
+        self.from_hz, self.to_hz = from_hz, to_hz
+        self._stream = None if from_hz == to_hz else soxr.ResampleStream(from_hz, to_hz, 1, "float32", quality="HQ")
+
+    def feed(self, samples: Samples, last: bool = False) -> Samples:
+        """(m,) float32; `last` flushes what the filter still holds, after which the object is used up."""
+        if self._stream is None:
+            return samples
+        return np.asarray(self._stream.resample_chunk(samples, last=last), np.float32)
+
+
+class Chunker:
+    """Cuts a stream of any pieces into chunks of exactly `size` samples, keeping the rest for next time."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._rest = SILENCE
+
+    def feed(self, samples: Samples) -> list[Samples]:
+        joined = np.concatenate([self._rest, samples]) if self._rest.size else samples
+        whole = joined.size - joined.size % self.size
+        self._rest = joined[whole:].copy()
+        return [joined[i : i + self.size] for i in range(0, whole, self.size)]
+
+    @property
+    def pending(self) -> Samples:
+        """What has not filled a chunk yet."""
+        return self._rest
+
+    def reset(self) -> None:
+        self._rest = SILENCE
+
+
+class WireDecoder:
+    """Wire bytes of one format, cut anywhere, to float32 at the input rate; keeps an odd byte and the filter's state."""
+
+    def __init__(self, audio_format: AudioFormat) -> None:
+        self.format = audio_format
+        self._odd = b""
+        self._resampler = Resampler(audio_format.rate_hz, INPUT_RATE_HZ)
+
+    def feed(self, data: bytes) -> Samples:
+        data = self._odd + data
+        whole = len(data) - len(data) % self.format.bytes_per_sample
+        self._odd = data[whole:]
+        return self._resampler.feed(decode(data[:whole], self.format.encoding))
+
+
+class WireEncoder:
+    """float32 at the output rate to wire bytes of one format; one object per response."""
+
+    def __init__(self, audio_format: AudioFormat) -> None:
+        self.format = audio_format
+        self._resampler = Resampler(OUTPUT_RATE_HZ, audio_format.rate_hz)
+
+    def feed(self, samples: Samples, last: bool = False) -> bytes:
+        return encode(self._resampler.feed(samples, last), self.format.encoding)

@@ -1,0 +1,201 @@
+"""Typed, frozen settings from a TOML file, environment and command line, checked once and as a whole.
+
+Precedence, low to high: built-in defaults, the file, `TALKOVER_A__B=value`, `--set a.b=value`.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+ENV_PREFIX = "TALKOVER_"
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; `problems` holds one line each, all of them."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Unit = Annotated[float, Field(ge=0, le=1)]
+
+
+class ServerSettings(Section):
+    host: str = "127.0.0.1"
+    port: Port = 8000
+    """0 picks a free one"""
+    api_key_env: str = "TALKOVER_API_KEY"
+    """name of the variable that holds the key clients must present; unset or empty variable: no key needed"""
+    allowed_origins: tuple[str, ...] = ()
+    """browser origins beside the server's own, e.g. https://example.com"""
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    max_sessions: Annotated[int, Field(ge=1, le=1000)] = 16
+    max_session_minutes: Annotated[float, Field(gt=0, le=1440)] = 60
+    max_frame_mib: Annotated[int, Field(ge=1, le=256)] = 24
+    """largest frame a client may send"""
+    max_backlog_mib: Annotated[float, Field(gt=0, le=256)] = 8
+    """unsent output after which a client that does not read is dropped"""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class SessionDefaults(Section):
+    instructions: str = (
+        "You are Talkover, a friendly voice agent. Answer in one to three short spoken sentences, in the language of "
+        "the user. Use no lists, headings, emoji or Markdown: everything you write is read aloud."
+    )
+    voice: str = "default"
+    """id of a voice of the TTS engine, or `default`"""
+    output_lead_ms: Annotated[int, Field(ge=100, le=60_000)] | None = 600
+    """how far audio is sent ahead of playback; none: as fast as it is made"""
+
+
+class VadSettings(Section):
+    engine: str = "silero"
+    gate: Literal["webrtc", "none"] = "webrtc"
+    """a cheap detector in front that spares the engine silent frames"""
+    threshold: Unit = 0.5
+    min_speech_ms: Annotated[int, Field(ge=0, le=2000)] = 96
+    """voiced audio needed before a sound counts as speech"""
+    barge_in_ms: Annotated[int, Field(ge=0, le=2000)] = 160
+    """voiced audio needed, while the agent is audible, before it yields"""
+    prefix_padding_ms: Annotated[int, Field(ge=0, le=2000)] = 400
+    """pre-roll: audio before the onset that still reaches the recognizer"""
+    silence_duration_ms: Annotated[int, Field(ge=100, le=5000)] = 500
+    max_utterance_s: Annotated[float, Field(ge=1, le=300)] = 60
+
+
+class AsrSettings(Section):
+    engine: str = "pocketsphinx"
+    workers: Annotated[int, Field(ge=1, le=64)] | None = None
+    """worker processes; none: one per core, at most 4"""
+    language: str | None = None
+    timeout_s: Annotated[float, Field(gt=0, le=300)] = 10
+    base_url: str | None = None
+    model: str | None = None
+    api_key_env: str | None = None
+
+
+class LlmSettings(Section):
+    engine: str = "auto"
+    """auto: `openai` when OPENAI_API_KEY or OPENAI_BASE_URL is set, else `embedded`"""
+    base_url: str | None = None
+    """none: OPENAI_BASE_URL"""
+    model: str | None = None
+    """none: OPENAI_MODEL, else what the endpoint offers first"""
+    api_key_env: str = "OPENAI_API_KEY"
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    first_token_timeout_s: Annotated[float, Field(gt=0, le=300)] = 15
+    timeout_s: Annotated[float, Field(gt=0, le=600)] = 60
+    max_retries: Annotated[int, Field(ge=0, le=5)] = 2
+    """before the first token only"""
+
+
+class TtsSettings(Section):
+    engine: str = "espeak"
+    base_url: str | None = None
+    model: str | None = None
+    api_key_env: str | None = None
+
+
+class KnowledgeSettings(Section):
+    path: Path | None = None
+    """folder of Markdown documents; none: the shipped ones about Talkover"""
+
+
+class Settings(Section):
+    server: ServerSettings = ServerSettings()
+    session: SessionDefaults = SessionDefaults()
+    vad: VadSettings = VadSettings()
+    asr: AsrSettings = AsrSettings()
+    llm: LlmSettings = LlmSettings()
+    tts: TtsSettings = TtsSettings()
+    knowledge: KnowledgeSettings = KnowledgeSettings()
+
+
+def load_settings(
+    path: Path | None = None,
+    overrides: Sequence[str] = (),
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """Settings from a file, environment and `a.b=value` overrides. Raises ConfigError with every problem at once."""
+    problems: list[str] = []
+    tree: dict[str, Any] = {}
+    if path is not None:
+        try:
+            tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError([f"{path}: is not valid TOML: {error}"]) from error
+    for name, value in sorted((os.environ if environ is None else environ).items()):
+        if name.startswith(ENV_PREFIX) and "__" in name:
+            _assign(tree, name.removeprefix(ENV_PREFIX).lower().split("__"), value, name, problems)
+    for override in overrides:
+        key, separator, value = override.partition("=")
+        if not separator:
+            problems.append(f"--set {override}: must look like section.key=value")
+            continue
+        _assign(tree, key.strip().split("."), value.strip(), f"--set {key}", problems)
+    try:
+        settings = Settings.model_validate(tree)
+    except ValidationError as error:
+        problems += [_problem(item) for item in error.errors()]
+        raise ConfigError(problems) from error
+    problems += _contradictions(settings)
+    if problems:
+        raise ConfigError(problems)
+    return settings
+
+
+def _assign(tree: dict[str, Any], keys: Sequence[str], value: str, origin: str, problems: list[str]) -> None:
+    node = tree
+    for key in keys[:-1]:
+        child = node.setdefault(key, {})
+        if not isinstance(child, dict):
+            problems.append(f"{origin}: {key} is a value, not a section")
+            return
+        node = child
+    node[keys[-1]] = _parse_value(value)
+
+
+def _parse_value(text: str) -> Any:
+    """A TOML value where the text is one (numbers, booleans, lists, quoted strings), `none`, else the text itself."""
+    if text == "none":
+        return None
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _problem(error: Any) -> str:
+    key = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"{key}: is not a known key"
+    return f"{key}: {error['msg'].removeprefix('Value error, ')}, got {error['input']!r}"
+
+
+def _contradictions(settings: Settings) -> list[str]:
+    problems: list[str] = []
+    server = settings.server
+    if (server.tls_certificate is None) != (server.tls_key is None):
+        problems.append("server.tls_certificate and server.tls_key: must be set together")
+    for key, path in (("server.tls_certificate", server.tls_certificate), ("server.tls_key", server.tls_key)):
+        if path is not None and not path.is_file():
+            problems.append(f"{key}: must be a readable file, got {str(path)!r}")
+    if settings.knowledge.path is not None and not settings.knowledge.path.is_dir():
+        problems.append(f"knowledge.path: must be a folder, got {str(settings.knowledge.path)!r}")
+    return problems

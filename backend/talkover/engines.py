@@ -1,0 +1,170 @@
+"""The contracts of the engines, one per slot, and nothing else.
+
+An engine is loaded once, warmed before the port opens and shared by all sessions, so its methods are called from many
+threads at once: it either is safe for that or serialises inside, and says how many it serves side by side. Whatever
+belongs to one utterance or one response is an object made for it (`AsrStream`, an iterator), never state in the engine.
+`is_stale` is asked at least every 50 ms of work; once true the engine stops and the caller drops what it made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from talkover.messages import Prompt, Samples, Source, Usage, VoiceSettings, Word
+
+IsStale = Callable[[], bool]
+
+
+class EngineUnavailable(Exception):
+    """The engine cannot be loaded; the message says in one line what is missing and the command that mends it."""
+
+
+class EngineFailed(Exception):
+    """The engine could not do this piece of work; the next may go well."""
+
+
+class Engine(Protocol):
+    """What every engine has."""
+
+    name: str
+
+    def warmup(self) -> None:
+        """Make the first real call as fast as the second. Raises EngineUnavailable."""
+        ...
+
+    def close(self) -> None:
+        """Free processes and files; the engine is not used again."""
+        ...
+
+
+# ------------------------------------------------------------------------------------------------------------- VAD
+
+
+class VadStream(Protocol):
+    """Speech probability of one audio stream, frame by frame."""
+
+    def speech_probability(self, frame: Samples) -> float:
+        """Probability in [0, 1] that `frame`, exactly (512,) float32 at 16 kHz, holds speech."""
+        ...
+
+    def reset(self) -> None: ...
+
+
+class VadEngine(Engine, Protocol):
+    def stream(self) -> VadStream: ...
+
+
+# ------------------------------------------------------------------------------------------------------------- ASR
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """What an utterance seems to say."""
+
+    text: str
+    stable_chars: int = 0
+    """prefix that will not change; the whole text for a final one"""
+    confidence: float | None = None
+    """0 to 1"""
+    language: str | None = None
+
+
+class AsrStream(Protocol):
+    """One utterance being recognised. Used by one thread at a time; `close` may be called at any point, also twice."""
+
+    def feed(self, samples: Samples) -> Hypothesis | None:
+        """Take (n,) float32 at 16 kHz, any n; the newest partial when it changed, else None. Does not wait for it."""
+        ...
+
+    def partial(self) -> Hypothesis | None:
+        """The newest partial when it changed since it was last returned, else None. Does not wait."""
+        ...
+
+    def finish(self, is_stale: IsStale) -> Hypothesis:
+        """The final hypothesis over all that was fed; "" when nothing was understood. Raises EngineFailed."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class AsrEngine(Engine, Protocol):
+    def stream(self, language: str | None = None, hint: str = "") -> AsrStream: ...
+
+
+# ------------------------------------------------------------------------------------------------------------- LLM
+
+
+@dataclass(frozen=True, slots=True)
+class LlmText:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class LlmCall:
+    """A piece of a function call. `index` tells parallel calls apart; the name comes with the first piece."""
+
+    index: int
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class LlmSources:
+    """Passages found for the answer; before the text that uses them."""
+
+    kind: str
+    query: str
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LlmFinished:
+    """Always the last event."""
+
+    reason: str = "stop"
+    """stop, length, content_filter or tool_calls"""
+    usage: Usage = Usage()
+
+
+LlmEvent = LlmText | LlmCall | LlmSources | LlmFinished
+
+
+class LlmEngine(Engine, Protocol):
+    def respond(self, prompt: Prompt, is_stale: IsStale) -> Iterator[LlmEvent]:
+        """Stream the answer. Raises EngineFailed with a message fit for a log, never with keys or prompts in it."""
+        ...
+
+
+# ------------------------------------------------------------------------------------------------------------- TTS
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """A voice one can choose."""
+
+    id: str
+    name: str
+    language: str
+    """BCP 47 tag of what it speaks best, e.g. en-US, zh-CN"""
+    engine: str
+    gender: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechChunk:
+    """A stretch of synthesised audio."""
+
+    samples: Samples
+    """(n,) float32 at 24 kHz"""
+    words: tuple[Word, ...] = ()
+    """words that begin in this chunk: offsets into the text given to `synthesize`, times from its first sample"""
+
+
+class TtsEngine(Engine, Protocol):
+    def voices(self) -> tuple[Voice, ...]: ...
+
+    def synthesize(self, text: str, settings: VoiceSettings, is_stale: IsStale) -> Iterator[SpeechChunk]:
+        """Speak `text`, already normalised for speech. Raises EngineFailed, ValueError for an unknown voice."""
+        ...

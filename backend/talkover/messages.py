@@ -1,0 +1,267 @@
+"""What flows between the stages: frozen dataclasses, one per subject.
+
+Everything downstream of a turn carries a *generation*. Starting a new one makes all older ones stale: stages compare,
+drop stale input and stop between yields (see `pipeline/cancel.py`). Inside the process audio is float32 mono in
+[-1, 1], 16 kHz up to the ASR and 24 kHz from the TTS; int16, G.711 and base64 exist only in `audio.py` and `realtime/`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Samples = NDArray[np.float32]
+Modality = Literal["audio", "text"]
+FailureCode = Literal["llm_error", "tts_error", "asr_error", "internal_error"]
+
+# --------------------------------------------------------------------------------------------- user to recognizer
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechSegment:
+    """The next piece of one utterance on its way to the recognizer."""
+
+    item_id: str
+    samples: Samples
+    """(n,) float32 at 16 kHz, new since the previous piece of the same item; may be empty"""
+    start_ms: int
+    """position of `samples[0]` in the session's input audio"""
+    end_ms: int
+    revision: int
+    """counts the likely ends of this utterance: a `final` piece is asked for at each, older answers are stale"""
+    final: bool
+    """finalise everything fed so far; when pieces follow under a higher revision, the user went on"""
+    language: str | None = None
+    hint: str = ""
+    """words to expect (the protocol's transcription prompt)"""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechDropped:
+    """The utterance turned out to be noise, or was cleared: forget it, answer nothing."""
+
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What the recognizer understood so far of one utterance."""
+
+    item_id: str
+    text: str
+    stable_chars: int
+    """length of the prefix that will not change any more"""
+    final: bool
+    revision: int = 0
+    confidence: float | None = None
+    """0 (guess) to 1 (certain); None where the engine has none"""
+    language: str | None = None
+    audio_end_ms: int = 0
+    at_s: float = 0.0
+    """monotonic time at which it was ready"""
+
+
+# ------------------------------------------------------------------------------------------------ the prompt
+
+
+@dataclass(frozen=True, slots=True)
+class PromptMessage:
+    """One message of the conversation as the LLM may see it: assistant text is what the user *heard*."""
+
+    role: Literal["system", "user", "assistant"]
+    text: str
+    cut_off: bool = False
+    """an assistant message the user interrupted: `text` ends where they stopped hearing it"""
+    uncertain: bool = False
+    """a user message the recognizer was unsure of: better ask back than guess"""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptCall:
+    """A function call made earlier in the conversation."""
+
+    call_id: str
+    name: str
+    arguments: str
+    """JSON object as text"""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptCallOutput:
+    """What the function returned."""
+
+    call_id: str
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionTool:
+    """A function the client offers; `parameters` is a JSON schema object."""
+
+    name: str
+    description: str = ""
+    parameters: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """All an LLM engine gets to see for one response."""
+
+    instructions: str
+    messages: tuple[PromptMessage | PromptCall | PromptCallOutput, ...]
+    tools: tuple[FunctionTool, ...] = ()
+    tool_choice: str = "auto"
+    """auto, none, required, or the name of one tool"""
+    max_output_tokens: int | None = None
+    spoken: bool = True
+    """the answer will be heard, not read"""
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceSettings:
+    """How a response is spoken."""
+
+    voice: str
+    """id of a configured voice"""
+    speed: float = 1.0
+    """0.25 to 1.5"""
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseRequest:
+    """Work for one response: think, and for audio also speak."""
+
+    generation: int
+    response_id: str
+    prompt: Prompt
+    modality: Modality
+    voice: VoiceSettings
+
+
+# ------------------------------------------------------------------------- responder, synthesizer, sender, session
+# These travel one ordered way, responder -> synthesizer -> sender -> session. A stage passes on what is not for it, so
+# that the order of a response on the wire is the order in which it was thought.
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """New text of the answer, as it came from the LLM (Markdown and all)."""
+
+    generation: int
+    response_id: str
+    text: str
+    at_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CallDelta:
+    """A piece of a function call; the first one of a call has the name and no arguments."""
+
+    generation: int
+    response_id: str
+    call_id: str
+    name: str
+    arguments: str
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A passage an answer rests on."""
+
+    id: str
+    title: str
+    path: str
+    snippet: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class SourcesFound:
+    """A server-side search finished; comes before the text that uses it."""
+
+    generation: int
+    response_id: str
+    search_id: str
+    kind: Literal["documents", "web"]
+    query: str
+    sources: tuple[Source, ...]
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts as far as the LLM tells; 0 where it does not."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """When one word of the text sounds."""
+
+    start: int
+    """character offset of its first character"""
+    end: int
+    """character offset after its last one"""
+    start_ms: float
+    """from the first sample of the audio it belongs to"""
+    end_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class AudioDelta:
+    """Synthesised speech: a chunk, and with the first chunk of a segment the text it speaks."""
+
+    generation: int
+    response_id: str
+    samples: Samples
+    """(n,) float32 at 24 kHz"""
+    text: str = ""
+    """the segment's text for transcript and captions, on its first chunk only"""
+    words: tuple[Word, ...] = ()
+    """words that begin in this chunk: offsets into the *segment's* text, times from the *segment's* first sample"""
+    segment_end: bool = False
+    at_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseEnd:
+    """The last message of a response."""
+
+    generation: int
+    response_id: str
+    status: Literal["completed", "incomplete", "failed"] = "completed"
+    reason: str | None = None
+    """incomplete: max_output_tokens or content_filter; failed: a `FailureCode`"""
+    message: str = ""
+    usage: Usage = Usage()
+
+
+@dataclass(frozen=True, slots=True)
+class StageMark:
+    """A point in time of a response worth measuring, e.g. `llm_first_token`."""
+
+    generation: int
+    response_id: str
+    name: str
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class StageFailed:
+    """A stage raised; its thread goes on with the next item."""
+
+    stage: str
+    error: str
+    generation: int | None = None
+    response_id: str | None = None
+    item_id: str | None = None
+
+
+Output = TextDelta | CallDelta | SourcesFound | AudioDelta | ResponseEnd | StageMark | StageFailed

@@ -1,0 +1,57 @@
+"""Which engines there are. Adding one is a line here and a module with a `create` function.
+
+`create(settings)` takes the whole `Settings`, returns the engine, and is the only name the registry knows of a module.
+It raises `EngineUnavailable` when something it needs is missing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Literal
+
+from talkover.config import Settings
+from talkover.engines import EngineUnavailable
+
+Slot = Literal["vad", "asr", "llm", "tts"]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineEntry:
+    """One engine of a slot."""
+
+    module: str
+    summary: str
+    extra: str | None = None
+    """the optional dependency group it needs"""
+
+
+ENGINES: dict[Slot, dict[str, EngineEntry]] = {
+    "vad": {
+        "silero": EngineEntry("talkover.vad.silero", "Silero VAD, no torch"),
+        "webrtc": EngineEntry("talkover.vad.webrtc", "WebRTC VAD alone: cheapest, fooled by noise"),
+    },
+    "asr": {
+        "pocketsphinx": EngineEntry("talkover.asr.pocketsphinx", "embedded English recogniser, tuned to the documents"),
+    },
+    "llm": {
+        "embedded": EngineEntry("talkover.llm.embedded", "answers from the knowledge folder, no model"),
+        "openai": EngineEntry("talkover.llm.openai_api", "any OpenAI-compatible chat endpoint"),
+    },
+    "tts": {
+        "espeak": EngineEntry("talkover.tts.espeak", "espeak-ng: English, Mandarin and others, instant"),
+    },
+}
+
+
+def create_engine(slot: Slot, name: str, settings: Settings) -> Any:
+    """The engine called `name`. Raises EngineUnavailable for an unknown name or a missing package."""
+    entry = ENGINES[slot].get(name)
+    if entry is None:
+        raise EngineUnavailable(f"{slot}.engine must be one of {', '.join(ENGINES[slot])}, got {name!r}")
+    try:
+        module = import_module(entry.module)
+    except ImportError as error:
+        command = f'pip install "talkover[{entry.extra}]"' if entry.extra else "pip install talkover"
+        raise EngineUnavailable(f"{slot} engine {name!r} needs the package {error.name!r}: {command}") from error
+    return module.create(settings)
