@@ -1,0 +1,70 @@
+"""All REST endpoints on one FastAPI app, with access control, limits and headers around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from talkover import __version__
+from talkover.config import ServerSettings
+from talkover.engines import AsrEngine, Engine, LlmEngine, TtsEngine, VadEngine
+from talkover.metrics import Metrics
+from talkover.rest.auth import AccessControl
+from talkover.rest.catalogue import catalogue_router
+from talkover.rest.docs import describe_api, docs_router
+from talkover.rest.errors import install_error_handlers
+from talkover.rest.headers import SecurityHeaders
+from talkover.rest.health import Readiness, health_router
+from talkover.rest.limits import BodyLimit
+from talkover.rest.speech import speech_router
+from talkover.rest.transcription import transcription_router
+
+
+def create_api(
+    *,
+    server: ServerSettings,
+    key: str | None,
+    vad: VadEngine,
+    asr: AsrEngine,
+    llm: LlmEngine,
+    tts: TtsEngine,
+    metrics: Metrics,
+    readiness: Callable[[], Readiness],
+    voice_aliases: Mapping[str, str] | None = None,
+) -> FastAPI:
+    """The app of everything but the realtime socket and the page, which the caller adds to it.
+
+    `key` is what clients must present; none: no key is asked for.
+    """
+    app = FastAPI(title="Talkover", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    install_error_handlers(app)
+    engines: dict[str, Engine] = {"vad": vad, "asr": asr, "llm": llm, "tts": tts}
+    app.include_router(health_router(readiness, metrics))
+    app.include_router(catalogue_router(engines, tts.voices(), voice_aliases or {}))
+    app.include_router(speech_router(tts))
+    app.include_router(transcription_router(vad, asr))
+    app.include_router(docs_router())
+
+    document: dict[str, Any] = {}
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def openapi() -> dict[str, Any]:
+        if not document:  # made once, when every route is there
+            document.update(describe_api(app, key_needed=bool(key)))
+        return document
+
+    # The last one added is the outermost: headers go on every answer, also on those of the layers below.
+    app.add_middleware(BodyLimit)
+    app.add_middleware(AccessControl, key=key, allowed_origins=server.allowed_origins)
+    if server.allowed_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(server.allowed_origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type"],
+        )
+    app.add_middleware(SecurityHeaders)
+    return app

@@ -1,0 +1,154 @@
+"""`POST /v1/audio/speech`: text in, speech out, streamed while it is being made."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+from collections.abc import AsyncIterator, Generator
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+from pydantic import BaseModel, Field
+
+from talkover.engines import EngineFailed, IsStale, TtsEngine
+from talkover.messages import Samples, VoiceSettings
+from talkover.rest.audio_files import CONTENT_TYPES, FileFormat, StreamEncoder
+from talkover.rest.errors import ApiError
+from talkover.rest.jobs import JobResponse, Places
+from talkover.tts.normalize import speakable
+from talkover.tts.segment import Segmenter
+
+log = logging.getLogger(__name__)
+
+MAX_INPUT_CHARS = 4096
+"""OpenAI's limit"""
+MAX_AT_ONCE = 8
+
+
+class VoiceReference(BaseModel):
+    id: str
+
+
+class SpeechRequest(BaseModel):
+    """Body of `POST /v1/audio/speech`; keys it does not know are ignored."""
+
+    model: str = Field("", description="accepted and ignored: the configured engine speaks")
+    input: Annotated[str, Field(min_length=1, max_length=MAX_INPUT_CHARS)]
+    voice: str | VoiceReference = Field("default", description="a voice or alias of GET /v1/voices")
+    response_format: FileFormat = Field("mp3", description="pcm is 24 kHz mono int16, little-endian")
+    speed: Annotated[float, Field(ge=0.25, le=1.5)] = 1.0
+    instructions: str | None = Field(None, description="accepted and ignored")
+    stream_format: Literal["audio", "sse"] = "audio"
+
+    @property
+    def voice_id(self) -> str:
+        return self.voice if isinstance(self.voice, str) else self.voice.id
+
+
+def speak(text: str, tts: TtsEngine, voice: VoiceSettings, is_stale: IsStale) -> Generator[Samples, None, None]:
+    """Speech for `text`, Markdown and all, segment by segment: (n,) float32 at 24 kHz at a time.
+
+    Raises EngineFailed, and ValueError for an unknown voice.
+    """
+    segmenter = Segmenter()
+    for segment in [*segmenter.feed(text), *segmenter.flush()]:
+        spoken = speakable(segment).spoken
+        if not spoken.strip():
+            continue
+        for chunk in tts.synthesize(spoken, voice, is_stale):
+            if is_stale():
+                return
+            yield chunk.samples
+
+
+def speech_router(tts: TtsEngine) -> APIRouter:
+    router = APIRouter(tags=["audio"])
+    places = Places("speech places", MAX_AT_ONCE)
+
+    @router.post(
+        "/v1/audio/speech",
+        summary="Speak a text",
+        response_class=Response,
+        responses={
+            200: {
+                "description": "audio while it is being made, or server-sent events",
+                "content": {"audio/*": {"schema": {"type": "string", "format": "binary"}}},
+            },
+            400: {"description": "a key is missing or out of range, or the voice is unknown"},
+            503: {"description": "every place is taken; Retry-After says when to try again"},
+        },
+    )
+    async def speech(body: SpeechRequest) -> Response:
+        voice = VoiceSettings(body.voice_id, body.speed)
+        job = places.take()
+        started = False
+        try:
+            encoded = _encoded(speak(body.input, tts, voice, job.is_stale), body.response_format)
+            stream = job.iterate(encoded)
+            # Waiting for the first bytes gives whatever goes wrong until then a status code of its own.
+            first = await _first(stream)
+            started = True
+        finally:
+            if not started:
+                await job.close()
+        audio = _prepended(first, stream)
+        if body.stream_format == "sse":
+            return JobResponse(job, _events(audio, body.input), "text/event-stream")
+        return JobResponse(job, audio, CONTENT_TYPES[body.response_format])
+
+    return router
+
+
+def _encoded(speech: Generator[Samples, None, None], file_format: FileFormat) -> Generator[bytes, None, None]:
+    """File bytes as they become ready, none of them empty; nothing at all when nothing was spoken."""
+    encoder = StreamEncoder(file_format)
+    n_samples = 0
+    try:
+        for samples in speech:
+            n_samples += samples.size
+            if data := encoder.feed(samples):
+                yield data
+        tail = encoder.finish()
+        if n_samples and tail:
+            yield tail
+    finally:
+        speech.close()
+
+
+async def _first(stream: AsyncIterator[bytes]) -> bytes:
+    try:
+        async for data in stream:
+            return data
+    except EngineFailed as error:
+        log.error("speech failed: %s", error)
+        raise ApiError(500, "The speech engine failed.", code="tts_error") from error
+    except ValueError as error:
+        raise ApiError(400, f"voice: {error}", param="voice", code="invalid_value") from error
+    raise ApiError(400, "input holds nothing that can be spoken", param="input", code="invalid_value")
+
+
+async def _prepended(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    # A failure from here on breaks the connection off: an answer that merely ended would pass for a complete one.
+    yield first
+    async for data in rest:
+        yield data
+
+
+async def _events(audio: AsyncIterator[bytes], text: str) -> AsyncIterator[bytes]:
+    """`speech.audio.delta` per piece, then `speech.audio.done`; a failure is an `error` event."""
+    try:
+        async for data in audio:
+            yield _event({"type": "speech.audio.delta", "audio": base64.b64encode(data).decode()})
+    except EngineFailed as error:
+        log.error("speech failed: %s", error)
+        yield _event({"type": "error", **ApiError(500, "The speech engine failed.", code="tts_error").body()})
+        return
+    # No model counts tokens here; the key must exist for stock clients.
+    usage = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
+    yield _event({"type": "speech.audio.done", "usage": usage})
+
+
+def _event(payload: dict[str, Any]) -> bytes:
+    return f"data: {json.dumps(payload)}\n\n".encode()

@@ -1,0 +1,217 @@
+"""`POST /v1/audio/transcriptions`: a recording in, its text out, cut at pauses and decoded piece by piece."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Generator
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, File, Form, Request, UploadFile
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+
+from talkover.audio import INPUT_RATE_HZ, VAD_FRAME_SAMPLES, Chunker, samples_to_ms
+from talkover.engines import AsrEngine, EngineFailed, Hypothesis, IsStale, VadEngine
+from talkover.messages import Samples
+from talkover.rest.audio_files import AudioTooLong, UnreadableAudio, read_audio
+from talkover.rest.errors import ApiError
+from talkover.rest.jobs import JobResponse, Places
+from talkover.rest.limits import MAX_UPLOAD_MIB
+from talkover.rest.pauses import speech_spans
+
+log = logging.getLogger(__name__)
+
+MAX_DURATION_S = 900
+MAX_AT_ONCE = 4
+_FEED_SAMPLES = 1600  # 100 ms: how often a departed client is noticed
+
+TranscriptFormat = Literal["json", "text", "verbose_json", "srt", "vtt"]
+
+
+@dataclass(frozen=True, slots=True)
+class TranscribedPiece:
+    """One utterance of a recording."""
+
+    start_s: float
+    end_s: float
+    text: str
+    language: str | None
+
+
+def transcribe_pieces(
+    samples: Samples,
+    vad: VadEngine,
+    asr: AsrEngine,
+    *,
+    language: str | None = None,
+    hint: str = "",
+    is_stale: IsStale = lambda: False,
+) -> Generator[TranscribedPiece, None, None]:
+    """The utterances of (n,) float32 at 16 kHz, in order, those without words left out. Raises EngineFailed."""
+    detector = vad.stream()
+    probabilities: list[float] = []
+    for frame in Chunker(VAD_FRAME_SAMPLES).feed(samples):
+        if is_stale():
+            return
+        probabilities.append(detector.speech_probability(frame))
+    for span in speech_spans(probabilities):
+        start = span.start * VAD_FRAME_SAMPLES
+        end = samples.size if span.end == len(probabilities) else span.end * VAD_FRAME_SAMPLES
+        hypothesis = _recognise(asr, samples[start:end], language, hint, is_stale)
+        if is_stale():
+            return
+        if hypothesis.text:
+            yield TranscribedPiece(
+                samples_to_ms(start, INPUT_RATE_HZ) / 1000,
+                samples_to_ms(end, INPUT_RATE_HZ) / 1000,
+                hypothesis.text,
+                hypothesis.language,
+            )
+
+
+def _recognise(asr: AsrEngine, samples: Samples, language: str | None, hint: str, is_stale: IsStale) -> Hypothesis:
+    stream = asr.stream(language, hint)
+    try:
+        for start in range(0, samples.size, _FEED_SAMPLES):
+            if is_stale():
+                return Hypothesis("")
+            stream.feed(samples[start : start + _FEED_SAMPLES])
+        return stream.finish(is_stale)
+    finally:
+        stream.close()
+
+
+def transcription_router(vad: VadEngine, asr: AsrEngine) -> APIRouter:
+    router = APIRouter(tags=["audio"])
+    places = Places("transcription places", MAX_AT_ONCE, retry_after_s=5)
+
+    @router.post(
+        "/v1/audio/transcriptions",
+        summary="Transcribe a recording",
+        responses={
+            200: {"description": "json, text, verbose_json with utterances and times, srt, vtt; or server-sent events"},
+            400: {"description": "unreadable or too long audio, an unknown format"},
+            413: {"description": f"more than {MAX_UPLOAD_MIB} MiB"},
+            503: {"description": "every place is taken; Retry-After says when to try again"},
+        },
+    )
+    async def transcriptions(
+        *,
+        request: Request,
+        file: Annotated[UploadFile, File(description="wav, flac, ogg or mp3, up to 25 MiB and 15 minutes")],
+        model: Annotated[str, Form(description="accepted and ignored: the configured recogniser is used")] = "",
+        language: Annotated[str | None, Form(description="ISO 639-1 code, e.g. en")] = None,
+        prompt: Annotated[str, Form(description="words to expect")] = "",
+        response_format: Annotated[TranscriptFormat, Form()] = "json",
+        stream: Annotated[bool, Form(description="server-sent events, one delta per utterance")] = False,
+    ) -> Response:
+        if (file.size or 0) > MAX_UPLOAD_MIB * 2**20:
+            raise ApiError(413, f"file must be at most {MAX_UPLOAD_MIB} MiB.", param="file", code="file_too_large")
+        data = await file.read()
+        job = places.take()
+        streaming = False
+        try:
+            samples = await job.run(lambda: _read_upload(data))
+            duration_s = samples.size / INPUT_RATE_HZ
+            pieces = transcribe_pieces(samples, vad, asr, language=language, hint=prompt, is_stale=job.is_stale)
+            if stream:
+                streaming = True
+                return JobResponse(job, _events(job.iterate(pieces), duration_s), "text/event-stream")
+            found: list[TranscribedPiece] = []
+            started_s = time.monotonic()
+            async for piece in _named_failures(job.iterate(pieces)):
+                found.append(piece)
+                if await request.is_disconnected():
+                    job.abandon()
+            log.info("transcribed %.1f s of audio in %.2f s", duration_s, time.monotonic() - started_s)
+            return _document(response_format, found, duration_s, language)
+        finally:
+            if not streaming:
+                await job.close()
+
+    return router
+
+
+def _read_upload(data: bytes) -> Samples:
+    try:
+        return read_audio(data, MAX_DURATION_S)
+    except UnreadableAudio as error:
+        raise ApiError(400, f"file: {error}.", param="file", code="invalid_audio") from error
+    except AudioTooLong as error:
+        raise ApiError(400, f"file: {error}.", param="file", code="audio_too_long") from error
+
+
+async def _named_failures(pieces: AsyncIterator[TranscribedPiece]) -> AsyncIterator[TranscribedPiece]:
+    try:
+        async for piece in pieces:
+            yield piece
+    except EngineFailed as error:
+        log.error("transcription failed: %s", error)
+        raise ApiError(500, "The recogniser failed.", code="asr_error") from error
+
+
+async def _events(pieces: AsyncIterator[TranscribedPiece], duration_s: float) -> AsyncIterator[bytes]:
+    """`transcript.text.delta` per utterance, then `transcript.text.done`; a failure is an `error` event."""
+    said: list[str] = []
+    try:
+        async for piece in _named_failures(pieces):
+            delta = piece.text if not said else " " + piece.text
+            said.append(delta)
+            yield _event({"type": "transcript.text.delta", "delta": delta})
+    except ApiError as error:
+        yield _event({"type": "error", **error.body()})
+        return
+    yield _event({"type": "transcript.text.done", "text": "".join(said), "usage": _usage(duration_s)})
+
+
+def _event(payload: dict[str, Any]) -> bytes:
+    return f"data: {json.dumps(payload, ensure_ascii=False)}\n\n".encode()
+
+
+def _usage(duration_s: float) -> dict[str, Any]:
+    return {"type": "duration", "seconds": round(duration_s, 2)}
+
+
+def _document(
+    response_format: TranscriptFormat, pieces: list[TranscribedPiece], duration_s: float, language: str | None
+) -> Response:
+    text = " ".join(piece.text for piece in pieces)
+    if response_format == "text":
+        return PlainTextResponse(text + "\n")
+    if response_format == "srt":
+        return PlainTextResponse(subtitles(pieces, decimal_mark=","), media_type="application/x-subrip")
+    if response_format == "vtt":
+        return PlainTextResponse("WEBVTT\n\n" + subtitles(pieces, decimal_mark="."), media_type="text/vtt")
+    if response_format == "json":
+        return JSONResponse({"text": text, "usage": _usage(duration_s)})
+    heard = next((piece.language for piece in pieces if piece.language), language)
+    segments = [
+        {"id": index, "start": round(piece.start_s, 2), "end": round(piece.end_s, 2), "text": piece.text}
+        for index, piece in enumerate(pieces)
+    ]
+    return JSONResponse(
+        {
+            "task": "transcribe",
+            "language": heard or "",
+            "duration": round(duration_s, 2),
+            "text": text,
+            "segments": segments,
+            "usage": _usage(duration_s),
+        }
+    )
+
+
+def subtitles(pieces: list[TranscribedPiece], decimal_mark: str) -> str:
+    """Numbered cues as SubRip and WebVTT write them; they differ in the decimal mark."""
+    cues = (
+        f"{number}\n{_clock(piece.start_s, decimal_mark)} --> {_clock(piece.end_s, decimal_mark)}\n{piece.text}\n"
+        for number, piece in enumerate(pieces, 1)
+    )
+    return "\n".join(cues)
+
+
+def _clock(seconds: float, decimal_mark: str) -> str:
+    ms = round(seconds * 1000)
+    return f"{ms // 3_600_000:02}:{ms // 60_000 % 60:02}:{ms // 1000 % 60:02}{decimal_mark}{ms % 1000:03}"
