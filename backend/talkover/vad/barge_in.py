@@ -15,7 +15,7 @@ from talkover.vad.lexical import is_backchannel
 BargeInDecision = Literal["wait", "yield", "go_on"]
 
 DROP_AFTER_SILENCE_MS = 192.0
-"""without voice for this long a sound was no speech: longer than the closure of a plosive, shorter than a duck is felt"""
+"""without voice for this long a sound was no speech: longer than the closure of a plosive, too short to disturb"""
 UNDECIDED_LIMIT_MS = 1500.0
 """ducked for longer than this without enough voice, the agent goes on"""
 BACKCHANNEL_LIMIT_MS = 1000.0
