@@ -163,7 +163,7 @@ class Endpointer:
 
     def __init__(self, options: TurnOptions) -> None:
         self._options = self._next_options = options
-        self._frames = 0
+        self._now_ms = 0.0
         self._voice = False
         self._sound: _Sound | None = None
         self._utterance: _Utterance | None = None
@@ -177,7 +177,7 @@ class Endpointer:
     @property
     def now_ms(self) -> float:
         """End of the newest frame since the session began."""
-        return self._frames * FRAME_MS
+        return self._now_ms
 
     @property
     def noise_floor_dbfs(self) -> float:
@@ -205,9 +205,14 @@ class Endpointer:
         self._voice = False
         self._loudness = Loudness()
 
+    def skip_to(self, now_ms: float) -> None:
+        """Set the clock after audio that was not fed, e.g. while turn detection was off; drops what is open."""
+        self.finish_utterance()
+        self._now_ms = now_ms
+
     def feed(self, probability: float, level_dbfs: float, agent_audible: bool) -> list[TurnEvent]:
         """The next 32 ms: speech probability (NaN counts as 0), RMS level, and whether the agent sounds meanwhile."""
-        self._frames += 1
+        self._now_ms += FRAME_MS
         if self._sound is None and self._utterance is None:
             self._options = self._next_options
         self._follow_voice(probability)

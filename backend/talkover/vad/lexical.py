@@ -1,18 +1,306 @@
-"""Do the words so far look like a finished turn? Pure rules for English and Mandarin."""
+"""Do the words so far look like a finished turn? Pure rules for English and Mandarin.
+
+Made for recognisers' text: lower case, often without punctuation, the last word sometimes missing. The rules look at
+how the text ends (hesitation, words that need a complement, numbers in progress), then at how it begins (question,
+command, short complete answer). Nothing here needs to be certain: the score only sets how long a pause is waited for.
+"""
 
 from __future__ import annotations
 
-BACKCHANNELS = frozenset(
-    ("uh-huh", "mm", "mhm", "hmm", "yeah", "yes", "ok", "okay", "right", "sure", "嗯", "对", "好的")
-)
+import re
+from itertools import pairwise
+
+HESITATES, HANGS, LEANS_OPEN, UNKNOWN, LEANS_CLOSED, CLOSED, COMPLETE = 0.02, 0.08, 0.3, 0.5, 0.65, 0.88, 0.96
+"""the scores of the rules, from "surely goes on" to "surely done" """
 
 
 def looks_finished(text: str) -> float:
-    """Probability in [0, 1] that nothing follows; 0.5 for no text."""
-    return 0.9 if text.rstrip().endswith(("?", "？")) else 0.5
+    """Probability in [0, 1] that the speaker is done after these words; 0.5 where nothing tells, e.g. no text."""
+    text = text.strip()
+    if text.endswith(("...", "…", "-", "–", "—")):
+        return HANGS
+    body = text.rstrip(_CLOSING)
+    mark = text[len(body) : len(body) + 1]
+    if not body:
+        return UNKNOWN
+    score = _mandarin(body) if _is_han(body[-1]) else _english(body)
+    if mark and mark in "?？!！":
+        return COMPLETE if score > HESITATES else LEANS_OPEN
+    if mark and mark in ".。":
+        # recognisers that punctuate put a full stop after anything, so it cannot mend a hanging end
+        return max(score, CLOSED) if score > LEANS_OPEN else max(score, LEANS_OPEN * 0.8)
+    if mark and mark in ",，、;；:：":
+        return min(score, LEANS_OPEN)
+    return score
 
 
 def is_backchannel(text: str) -> bool:
-    """Whether the text only says "I am listening"."""
-    words = text.lower().replace(",", " ").replace(".", " ").split()
-    return bool(words) and all(word in BACKCHANNELS for word in words)
+    """Whether the text only says "I am listening"; False for no text."""
+    if any(_is_han(character) for character in text):
+        return not _PUNCTUATION_AND_SPACE.sub("", _MANDARIN_BACKCHANNELS.sub("", text))
+    words = _words(text)
+    return bool(words) and all(word in _BACKCHANNELS for word in words)
+
+
+_CLOSING = " .,?!;:。，？！、；：\"')”’」"
+_PUNCTUATION_AND_SPACE = re.compile(r"[\W_]+")
+
+
+def _is_han(character: str) -> bool:
+    return "\u4e00" <= character <= "\u9fff"
+
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+# ----------------------------------------------------------------------------------------------------------- English
+
+_BACKCHANNELS = _set("uh-huh uhhuh uh huh mm mhm mm-hmm mmhmm hmm hm yeah yep yes ok okay right sure aha ah oh i see")
+
+_FILLERS = _set("um uh er erm ehm hmm hm mm ah eh like well so anyway basically")
+_CONJUNCTIONS = _set(
+    "and or but nor because cause if when while whereas although though unless until since than as whether that which "
+    "who whose where plus versus"
+)
+_DETERMINERS = _set("a an the my your our their its every each another some any no these those very more most")
+_PREPOSITIONS = _set(
+    "of to for with from at by about into onto between among during without within against toward towards through "
+    "per via under above behind beside near"
+)
+_SUBJECTS = _set("i we he she they i'm we're you're they're he's she's it's that's there's i'd i'll i've we'll let's")
+_AUXILIARIES = _set(
+    "is are was were am be been will would can could should shall may might must has have had do does did isn't aren't "
+    "wasn't won't wouldn't can't couldn't shouldn't don't doesn't didn't gonna wanna gotta 'm 're not just also please"
+)
+_NEEDS_OBJECT = _set("want need like get give put make buy send have tell ask show find call say take use mean bring")
+_PRONOUNS = _set("i you he she it we they that this there")
+_COMPLETE = _set(
+    "yes no yeah yep nope okay ok sure right exactly correct thanks hello hi hey bye goodbye stop enough continue "
+    "absolutely definitely perfect great good fine nothing maybe cancel"
+)
+_COMPLETE_PHRASES = (
+    "thank you",
+    "never mind",
+    "go on",
+    "go ahead",
+    "that's all",
+    "that's it",
+    "that's right",
+    "i don't know",
+    "of course",
+    "no thanks",
+    "be quiet",
+    "shut up",
+    "good morning",
+    "good night",
+    "i do",
+    "i am",
+    "i will",
+    "it is",
+    "it does",
+)
+_HOLD_PHRASES = (
+    "hold on",
+    "one moment",
+    "one second",
+    "just a second",
+    "just a moment",
+    "give me a second",
+    "wait a minute",
+    "let me think",
+    "let me see",
+    "i mean",
+    "you know",
+    "kind of",
+    "sort of",
+    "i think",
+    "i guess",
+    "going to",
+    "want to",
+    "would like",
+    "such as",
+    "for example",
+    "how about",
+    "what about",
+)
+_POLITE_OPENINGS = (
+    "can you please",
+    "could you please",
+    "would you please",
+    "can you",
+    "could you",
+    "would you",
+    "please",
+    "i want you to",
+    "i'd like you to",
+)
+_OPENERS = _set("so and but okay ok well hey hi hello oh um uh yes no yeah please talkover then now alright")
+_QUESTION_WORDS = _set("what what's whats who who's where where's when why how how's which whose")
+_INVERSIONS = _set("is are was were am can could will would should do does did have has may isn't aren't don't doesn't")
+_COMMANDS = _set(
+    "tell show play turn set stop open close start read repeat count give make call remind explain translate find "
+    "search look say speak talk sing add remove change switch connect let put send write spell describe go skip"
+)
+_SUBORDINATORS = _set("if when because while although since unless after before once")
+_DIGITS = _set("zero oh one two three four five six seven eight nine ten eleven twelve twenty thirty forty fifty")
+_NUMBER_TOPICS = _set("number phone code card account address pin zip order id serial")
+_NUMBER_LENGTH = 7
+"""digits of the shortest telephone number: fewer than these after "my number is" are not all"""
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[a-z0-9]+(?:['’-][a-z0-9]+)*", text.lower().replace("’", "'"))
+
+
+def _ends_with(words: list[str], phrases: tuple[str, ...]) -> bool:
+    tail = " " + " ".join(words[-4:])
+    return any(tail.endswith(" " + phrase) for phrase in phrases)
+
+
+def _english(text: str) -> float:
+    words = _words(text)
+    if not words:
+        return UNKNOWN
+    start = 0
+    while start < len(words) - 1 and words[start] in _OPENERS:
+        start += 1
+    core = words[start:]
+    is_question = core[0] in _QUESTION_WORDS or (core[0] in _INVERSIONS and len(core) > 2)
+    ending = _english_ending(words, core, is_question)
+    return _english_beginning(core, is_question) if ending is None else ending
+
+
+def _english_ending(words: list[str], core: list[str], is_question: bool) -> float | None:
+    """Score when the end of the text decides, else None."""
+    last = words[-1]
+    if len(words) <= 3 and (_ends_with(words, _COMPLETE_PHRASES) or (len(core) == 1 and last in _COMPLETE)):
+        return COMPLETE
+    if last in _FILLERS or _ends_with(words, _HOLD_PHRASES):
+        # "what is it like", "what do you mean", "how does it work you know" are questions all the same
+        return CLOSED if is_question and last in ("like", "mean") and len(core) > 3 else HESITATES
+    if last.isdigit() or last in _DIGITS:
+        return _after_number(words, is_question)
+    if last in _DETERMINERS:
+        return HANGS if last not in ("more", "most", "some", "any", "no", "these", "those") else LEANS_OPEN
+    if last in _PREPOSITIONS:
+        return _after_preposition(words, core)
+    if last == "that" and is_question and len(core) <= 4:  # "what is that", "can you do that"
+        return CLOSED
+    if last in _CONJUNCTIONS:
+        return LEANS_OPEN if last in ("that", "though", "who", "where", "when") and len(words) > 2 else HANGS
+    if last in _SUBJECTS:
+        return HANGS
+    if last in _AUXILIARIES:
+        return _after_auxiliary(words, core)
+    if last in _NEEDS_OBJECT and not (is_question and core[0] in _QUESTION_WORDS and len(core) > 3):
+        return LEANS_OPEN
+    return None
+
+
+def _after_preposition(words: list[str], core: list[str]) -> float:
+    before = words[-2] if len(words) > 1 else ""
+    is_stranded = core[0] in _QUESTION_WORDS and words[-1] in ("about", "for", "from", "with", "at", "to", "of")
+    if is_stranded and (before in _PRONOUNS or before.endswith("ing")):  # "where are you from", "what is it made of"
+        return 0.75
+    return UNKNOWN if is_stranded and before not in ("tell", "capital") and len(core) > 4 else HANGS
+
+
+def _after_auxiliary(words: list[str], core: list[str]) -> float:
+    last = words[-1]
+    if last == "please":
+        return CLOSED if len(words) > 2 else HANGS
+    before = words[-2] if len(words) > 1 else ""
+    has_clause_before = any(word in _QUESTION_WORDS or word in ("yes", "no", "than", "as") for word in words[:-2])
+    if before in _PRONOUNS and has_clause_before:  # "tell me what it is", "yes i can", "what can you do"
+        return CLOSED
+    if last in ("do", "have", "be", "not") and any(word in _QUESTION_WORDS for word in words[:-3]):
+        return CLOSED
+    return HANGS
+
+
+def _after_number(words: list[str], is_question: bool) -> float:
+    digits = 0
+    for word in reversed(words):
+        if not (word.isdigit() or word in _DIGITS):
+            break
+        digits += len(word) if word.isdigit() else 1
+    if digits == len(words) or any(word in _NUMBER_TOPICS for word in words):
+        return LEANS_OPEN / 2 if digits < _NUMBER_LENGTH else UNKNOWN
+    if is_question:
+        return CLOSED
+    return UNKNOWN if digits <= 2 else LEANS_OPEN
+
+
+def _english_beginning(core: list[str], is_question: bool) -> float:
+    """Score of a text whose end decides nothing."""
+    sentence = " ".join(core)
+    for opening in _POLITE_OPENINGS:
+        if sentence == opening:
+            return HANGS
+        if sentence.startswith(opening + " "):
+            asked = sentence[len(opening) :].split()
+            is_bare = len(asked) == 1 or (len(asked) == 2 and asked[0] in _NEEDS_OBJECT and asked[1] in ("me", "us"))
+            return LEANS_OPEN if is_bare else CLOSED
+    if core[0] in _SUBORDINATORS and not (is_question and core[1:2] and core[1] in _INVERSIONS):
+        asks_at_last = any(a in _QUESTION_WORDS and b in _INVERSIONS for a, b in pairwise(core[2:]))
+        return CLOSED if asks_at_last else LEANS_OPEN if len(core) < 9 else UNKNOWN
+    if is_question:
+        return CLOSED if len(core) > 2 else UNKNOWN
+    if core[0] in _COMMANDS:
+        if core[-1] in ("me", "us") and len(core) == 2:
+            return LEANS_OPEN
+        return 0.8 if len(core) > 1 else UNKNOWN
+    return LEANS_CLOSED if len(core) > 3 else UNKNOWN
+
+
+# ---------------------------------------------------------------------------------------------------------- Mandarin
+
+_MANDARIN_BACKCHANNELS = re.compile(
+    "嗯+|好的|好吧|好|对+|是的|是|哦+|噢|啊|行|明白|知道了|没错|这样啊|ok|okay", re.IGNORECASE
+)
+_MANDARIN_COMPLETE = _set(
+    "是 是的 不是 对 对的 不对 好 好的 好吧 可以 不可以 不用 不用了 不要 不要了 没有 没有了 谢谢 谢谢你 再见 拜拜 停 停下 "
+    "停一下 你好 您好 行 没事 算了 继续 够了"
+)
+_MANDARIN_HESITATES = tuple("嗯 呃 额 唔 这个 那个 就是 就是说 然后 怎么说 我想想 等一下 等等 稍等".split())
+_MANDARIN_HANGS = tuple(
+    "和 跟 与 及 或 或者 还是 但 但是 可是 不过 因为 所以 如果 要是 假如 虽然 而且 并且 还有 比如 比如说 例如 除了 "
+    "关于 对于 根据 通过 为了 以及 把 被 给 在 从 向 往 比 让 叫 用 当 每 第 一个 这 那 一 很 太 我 我们 他 她 他们 "
+    "我想 我要 我想要 我觉得 我认为 想 要 想要 需要 请 帮我 请问 请你 你能 能不能 可以帮我 告诉我 号码是 电话是 "
+    "名字是 地址是 叫做 的时候 的话".split()
+)
+_MANDARIN_PARTICLES = tuple("吗呢吧啊呀嘛啦哦哟呗")
+_MANDARIN_RESULTS = tuple("了 打开 关掉 关上 一遍 一下 一点".split())
+_MANDARIN_ASKS = re.compile(
+    "什么|怎么|为什么|哪|谁|几点|几个|多少|多久|多大|能不能|是不是|有没有|可不可以|要不要|会不会|对不对|行不行|好不好"
+)
+_MANDARIN_SUBORDINATE = re.compile("^(如果|要是|因为|虽然|当|等|只要|除非)")
+_MANDARIN_DIGITS = re.compile("[零〇一二两三四五六七八九幺十百千0-9]+$")
+_MANDARIN_NUMBER_TOPIC = re.compile("号码?|电话|手机|卡|密码|验证码|编号")
+_MANDARIN_NUMBER_LENGTH = 11
+"""digits of a mobile number"""
+
+
+def _mandarin(text: str) -> float:
+    text = _PUNCTUATION_AND_SPACE.sub("", text)
+    if text in _MANDARIN_COMPLETE:
+        return COMPLETE
+    if text.endswith(_MANDARIN_HESITATES):
+        return HESITATES
+    number = _MANDARIN_DIGITS.search(text)
+    if number and (number.group() == text or _MANDARIN_NUMBER_TOPIC.search(text)):
+        return LEANS_OPEN / 2 if len(number.group()) < _MANDARIN_NUMBER_LENGTH else CLOSED
+    if text.endswith(_MANDARIN_PARTICLES) and len(text) > 1:
+        return CLOSED + 0.04
+    if text.endswith(_MANDARIN_HANGS):
+        return HANGS
+    if _MANDARIN_SUBORDINATE.match(text) and len(text) < 12:
+        return LEANS_OPEN
+    if _MANDARIN_ASKS.search(text) and len(text) > 3:
+        return CLOSED
+    if text.endswith(_MANDARIN_RESULTS) and len(text) > 3:
+        return 0.8
+    if text.endswith(("的", "得", "地")):
+        return UNKNOWN - 0.1
+    return LEANS_CLOSED if len(text) > 5 else UNKNOWN
