@@ -1,0 +1,43 @@
+# make run     set up what is missing and serve on http://127.0.0.1:8000; CONFIG=configs/x.toml ARGS="--port 9000"
+# make test    set up everything and run every check
+# make bench   measure; ARGS are those of `talkover bench`
+# make lint    format, style and types only
+# make clean   remove the environment and what tools left behind
+#
+# PYTHON=/path/to/python3 chooses the interpreter of the environment.
+
+export PYTHON
+VENV := .venv
+BIN := $(VENV)/bin
+TALKOVER := $(BIN)/python -m talkover
+
+.PHONY: run test bench lint clean
+.DEFAULT_GOAL := run
+
+$(VENV)/light.installed: pyproject.toml .ci/setup
+	@.ci/setup light
+
+$(VENV)/dev.installed: pyproject.toml .ci/setup
+	@.ci/setup dev
+
+run: $(VENV)/light.installed
+	@exec $(TALKOVER) serve $(if $(CONFIG),--config "$(CONFIG)") $(ARGS)
+
+bench: $(VENV)/light.installed
+	@exec $(TALKOVER) bench $(ARGS)
+
+lint: $(VENV)/dev.installed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+
+# The Node.js of the environment runs the page's unit tests: those of the system are often too old, or missing.
+test: export PATH := $(CURDIR)/$(BIN):$(PATH)
+test: lint
+	@.ci/browser
+	node --test "tests/frontend/**/*.test.js"
+	$(BIN)/python -m pytest $(ARGS)
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis build dist test-artefacts backend/*.egg-info
+	find backend tests -name __pycache__ -type d -prune -exec rm -rf {} +
