@@ -192,9 +192,7 @@ def _audio_clear(_event: Field, event_id: str | None) -> ClientEvent:
 
 def _item_create(event: Field, event_id: str | None) -> ClientEvent:
     previous = event.get("previous_item_id")
-    item = event.require("item")
-    item.object()
-    return ItemCreate(event_id, parse_item(item), None if previous is None else previous.identifier())
+    return ItemCreate(event_id, parse_item(event.require("item")), None if previous is None else previous.identifier())
 
 
 def _item_retrieve(event: Field, event_id: str | None) -> ClientEvent:

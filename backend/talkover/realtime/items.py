@@ -41,7 +41,6 @@ class ContentPart:
     """of `input_audio` and `output_audio`; None: not known yet"""
     audio: bytes | None = None
     """in the wire format of its time"""
-    image_url: str | None = None
 
     @property
     def said(self) -> str:
@@ -58,7 +57,7 @@ class ContentPart:
             case "output_audio":
                 wire["transcript"] = self.transcript or ""
             case "input_image":
-                wire["image_url"] = self.image_url or ""
+                pass
         if with_audio and self.audio is not None:
             wire["audio"] = binascii.b2a_base64(self.audio, newline=False).decode("ascii")
         return wire
@@ -204,7 +203,8 @@ def _parse_part(part: Field, role: Role) -> ContentPart:
         case "input_text" | "output_text":
             return ContentPart(kind, text=part.require("text").string())
         case "input_image":
-            return ContentPart(kind, image_url=part.require("image_url").string())
+            part.require("image_url").string()  # dropped: no engine looks at images
+            return ContentPart(kind)
         case "input_audio" | "output_audio":
             transcript = part.get("transcript")
             # a replayed history has transcripts without the audio

@@ -124,14 +124,14 @@ def tool_choice_wire(tool_choice: str) -> str | JsonObject:
 
 
 def read_token_limit(field: Field) -> int | Literal["inf"]:
-    if field.value == "inf":
+    limit = field.value
+    if limit == "inf":
         return "inf"
-    allowed = f'1 to {MAX_OUTPUT_TOKENS} or "inf"'
-    if isinstance(field.value, str):
-        raise invalid_value(field.param, allowed, field.value)
-    if isinstance(field.value, bool) or not isinstance(field.value, (int, float)):
-        raise invalid_type(field.param, f'an integer or "inf", {allowed}', field.value)
-    return field.integer(1, MAX_OUTPUT_TOKENS)
+    if isinstance(limit, bool) or not isinstance(limit, (int, str)):
+        raise invalid_type(field.param, 'an integer or "inf"', limit)
+    if isinstance(limit, str) or not 1 <= limit <= MAX_OUTPUT_TOKENS:
+        raise invalid_value(field.param, f'1 to {MAX_OUTPUT_TOKENS} or "inf"', limit)
+    return limit
 
 
 def token_limit_wire(limit: int | None) -> int | Literal["inf"]:

@@ -10,7 +10,7 @@ import msgspec
 
 from talkover.audio import AudioFormat
 from talkover.messages import FunctionTool, Modality
-from talkover.realtime.errors import ProtocolError, invalid_type, invalid_value, listed
+from talkover.realtime.errors import ProtocolError, invalid_type, invalid_value, listed, shown
 from talkover.realtime.fields import Field, JsonObject
 from talkover.realtime.items import MAX_STATE_BYTES, Item, ItemReference, parse_input
 from talkover.realtime.parameters import (
@@ -108,7 +108,7 @@ class SessionSettings:
         return merged
 
     def wire(self, session_id: str, model: str, expires_at: int) -> JsonObject:
-        """The full session object; `expires_at` in seconds since the epoch."""
+        """The full session object, to be encoded and not changed; `expires_at` in seconds since the epoch."""
         wire: JsonObject = {
             "type": "realtime",
             "object": "realtime.session",
@@ -348,7 +348,9 @@ def _metadata(field: Field) -> dict[str, str]:
         message = f"{field.param} must have at most {_METADATA_PAIRS} pairs, got {len(pairs)}"
         raise ProtocolError("invalid_value", message, field.param)
     for key in pairs:
-        Field(key, f"{field.param} key").string(_METADATA_KEY_CHARS)
+        if len(key) > _METADATA_KEY_CHARS:
+            allowed = f"keys of at most {_METADATA_KEY_CHARS} characters"
+            raise ProtocolError("invalid_value", f"{field.param} must have {allowed}, got {shown(key)}", field.param)
     return {key: Field(value, f"{field.param}.{key}").string(_METADATA_VALUE_CHARS) for key, value in pairs.items()}
 
 
