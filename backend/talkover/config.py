@@ -1,6 +1,7 @@
 """Typed, frozen settings from a TOML file, environment and command line, checked once and as a whole.
 
-Precedence, low to high: built-in defaults, the file, `TALKOVER_A__B=value`, `--set a.b=value`.
+Precedence, low to high: built-in defaults, the file, `TALKOVER_A__B=value`, `--set a.b=value`. TOML has no null: the
+word `none` stands for it where a key may be unset. A relative path in a file counts from the folder of that file.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from types import NoneType
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 ENV_PREFIX = "TALKOVER_"
 
@@ -26,6 +28,14 @@ class ConfigError(Exception):
 
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _none_where_unset_is_allowed(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        optional = {name for name, field in cls.model_fields.items() if NoneType in get_args(field.annotation)}
+        return {key: None if value == "none" and key in optional else value for key, value in values.items()}
 
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -140,6 +150,7 @@ def load_settings(
             raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError([f"{path}: is not valid TOML: {error}"]) from error
+        _resolve_paths(tree, path.parent)
     for name, value in sorted((os.environ if environ is None else environ).items()):
         if name.startswith(ENV_PREFIX) and "__" in name:
             _assign(tree, name.removeprefix(ENV_PREFIX).lower().split("__"), value, name, problems)
@@ -160,6 +171,16 @@ def load_settings(
     return settings
 
 
+_PATH_KEYS = (("server", "tls_certificate"), ("server", "tls_key"), ("knowledge", "path"))
+
+
+def _resolve_paths(tree: dict[str, Any], folder: Path) -> None:
+    for section, key in _PATH_KEYS:
+        values = tree.get(section)
+        if isinstance(values, dict) and isinstance(values.get(key), str) and values[key] != "none":
+            values[key] = str(folder / Path(values[key]).expanduser())
+
+
 def _assign(tree: dict[str, Any], keys: Sequence[str], value: str, origin: str, problems: list[str]) -> None:
     node = tree
     for key in keys[:-1]:
@@ -172,9 +193,7 @@ def _assign(tree: dict[str, Any], keys: Sequence[str], value: str, origin: str, 
 
 
 def _parse_value(text: str) -> Any:
-    """A TOML value where the text is one (numbers, booleans, lists, quoted strings), `none`, else the text itself."""
-    if text == "none":
-        return None
+    """A TOML value where the text is one (numbers, booleans, lists, quoted strings), else the text itself."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

@@ -44,11 +44,30 @@ ENGINES: dict[Slot, dict[str, EngineEntry]] = {
 }
 
 
+PLANNED: dict[Slot, tuple[str, ...]] = {
+    "vad": (),
+    "asr": ("paraformer", "sensevoice", "whisper", "openai"),
+    "llm": ("transformers",),
+    "tts": ("cosyvoice2", "openai", "voxcpm"),
+}
+"""engines that configurations may already name, and that do not exist yet"""
+
+
+def unknown_engine(slot: Slot, name: str) -> str | None:
+    """Why `name` cannot fill `slot`, as a line for the user; None when there is such an engine."""
+    if name in ENGINES[slot]:
+        return None
+    choices = ", ".join(ENGINES[slot])
+    if name in PLANNED[slot]:
+        return f"{slot}.engine: {name!r} is planned and not there yet; today there is: {choices}"
+    return f"{slot}.engine must be one of {choices}, got {name!r}"
+
+
 def create_engine(slot: Slot, name: str, settings: Settings) -> Any:
     """The engine called `name`. Raises EngineUnavailable for an unknown name or a missing package."""
-    entry = ENGINES[slot].get(name)
-    if entry is None:
-        raise EngineUnavailable(f"{slot}.engine must be one of {', '.join(ENGINES[slot])}, got {name!r}")
+    if (problem := unknown_engine(slot, name)) is not None:
+        raise EngineUnavailable(problem)
+    entry = ENGINES[slot][name]
     try:
         module = import_module(entry.module)
     except ImportError as error:
