@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from talkover.messages import Samples
+from talkover.messages import AudioFormat, Encoding, Samples
 
 INPUT_RATE_HZ = 16_000
 """what VAD and ASR hear"""
@@ -19,23 +16,6 @@ VAD_FRAME_SAMPLES = 512
 """Silero's frame at 16 kHz: 32 ms"""
 
 SILENCE: Samples = np.zeros(0, np.float32)
-
-Encoding = Literal["pcm", "pcmu", "pcma"]
-
-
-@dataclass(frozen=True, slots=True)
-class AudioFormat:
-    """How audio travels on a wire."""
-
-    encoding: Encoding = "pcm"
-    rate_hz: int = OUTPUT_RATE_HZ
-
-    @property
-    def bytes_per_sample(self) -> int:
-        return 2 if self.encoding == "pcm" else 1
-
-    def duration_ms(self, n_bytes: int) -> float:
-        return n_bytes / self.bytes_per_sample * 1000 / self.rate_hz
 
 
 def samples_to_ms(n_samples: int, rate_hz: int) -> float:
@@ -59,7 +39,7 @@ def level_dbfs(samples: Samples) -> float:
 
 def pcm16_to_samples(data: bytes) -> Samples:
     """(n,) float32 in [-1, 1) from little-endian int16; the length must be even."""
-    return np.frombuffer(data, "<i2").astype(np.float32) / 32768
+    return (np.frombuffer(data, "<i2") / np.float32(32768)).astype(np.float32)
 
 
 def samples_to_pcm16(samples: Samples) -> bytes:
@@ -153,7 +133,7 @@ class Chunker:
 
 
 class WireDecoder:
-    """Wire bytes of one format, cut anywhere, to float32 at the input rate; keeps an odd byte and the filter's state."""
+    """Wire bytes of one format, cut anywhere, to float32 at the input rate; keeps odd bytes and the filter's state."""
 
     def __init__(self, audio_format: AudioFormat) -> None:
         self.format = audio_format
@@ -166,6 +146,10 @@ class WireDecoder:
         self._odd = data[whole:]
         return self._resampler.feed(decode(data[:whole], self.format.encoding))
 
+    def flush(self) -> Samples:
+        """What the resampler still holds; the object is used up."""
+        return self._resampler.feed(SILENCE, last=True)
+
 
 class WireEncoder:
     """float32 at the output rate to wire bytes of one format; one object per response."""
@@ -174,5 +158,9 @@ class WireEncoder:
         self.format = audio_format
         self._resampler = Resampler(OUTPUT_RATE_HZ, audio_format.rate_hz)
 
-    def feed(self, samples: Samples, last: bool = False) -> bytes:
-        return encode(self._resampler.feed(samples, last), self.format.encoding)
+    def feed(self, samples: Samples) -> bytes:
+        return encode(self._resampler.feed(samples), self.format.encoding)
+
+    def flush(self) -> bytes:
+        """What the resampler still holds; the object is used up."""
+        return encode(self._resampler.feed(SILENCE, last=True), self.format.encoding)

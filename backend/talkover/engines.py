@@ -8,7 +8,7 @@ belongs to one utterance or one response is an object made for it (`AsrStream`, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -165,6 +165,24 @@ class SpeechChunk:
 class TtsEngine(Engine, Protocol):
     def voices(self) -> tuple[Voice, ...]: ...
 
+    def aliases(self) -> Mapping[str, str]:
+        """Other names for voices, `default` among them: name -> voice id."""
+        ...
+
     def synthesize(self, text: str, settings: VoiceSettings, is_stale: IsStale) -> Iterator[SpeechChunk]:
         """Speak `text`, already normalised for speech. Raises EngineFailed, ValueError for an unknown voice."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """What fills the slots, shared by all sessions."""
+
+    vad: VadEngine
+    asr: AsrEngine
+    llm: LlmEngine
+    tts: TtsEngine
+
+    def close(self) -> None:
+        for engine in (self.vad, self.asr, self.llm, self.tts):
+            engine.close()

@@ -14,8 +14,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 Samples = NDArray[np.float32]
+Encoding = Literal["pcm", "pcmu", "pcma"]
 Modality = Literal["audio", "text"]
 FailureCode = Literal["llm_error", "tts_error", "asr_error", "internal_error"]
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFormat:
+    """How audio travels on a wire: PCM16 little-endian or G.711, mono."""
+
+    encoding: Encoding = "pcm"
+    rate_hz: int = 24_000
+
+    @property
+    def bytes_per_sample(self) -> int:
+        return 2 if self.encoding == "pcm" else 1
+
+    def duration_ms(self, n_bytes: int) -> float:
+        return n_bytes / self.bytes_per_sample * 1000 / self.rate_hz
+
 
 # --------------------------------------------------------------------------------------------- user to recognizer
 
@@ -139,6 +156,11 @@ class ResponseRequest:
     prompt: Prompt
     modality: Modality
     voice: VoiceSettings
+    audio_format: AudioFormat = AudioFormat()
+    paced: bool = True
+    """send audio at the pace of playback; an out-of-band response goes out as fast as it is made"""
+    say: str | None = None
+    """speak this instead of asking the LLM"""
 
 
 # ------------------------------------------------------------------------- responder, synthesizer, sender, session
@@ -264,4 +286,20 @@ class StageFailed:
     item_id: str | None = None
 
 
-Output = TextDelta | CallDelta | SourcesFound | AudioDelta | ResponseEnd | StageMark | StageFailed
+@dataclass(frozen=True, slots=True)
+class WireAudio:
+    """Audio ready to be sent, released when it is due."""
+
+    generation: int
+    response_id: str
+    payload: bytes
+    """wire bytes in the response's format, whole samples"""
+    duration_ms: float
+    text: str = ""
+    words: tuple[Word, ...] = ()
+    """see AudioDelta"""
+    segment_end: bool = False
+    synthesized_at_s: float = 0.0
+
+
+Output = TextDelta | CallDelta | SourcesFound | AudioDelta | WireAudio | ResponseEnd | StageMark | StageFailed

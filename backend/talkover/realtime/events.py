@@ -20,6 +20,8 @@ from talkover.realtime.settings import ResponseOptions
 
 MAX_SESSION_MS = 86_400_000
 """the longest session that can be configured, and so the largest position in its audio"""
+MAX_SEPARATORS = 200_000
+"""of one frame: long events are long strings; 20 MB of brackets would keep the decoder busy for seconds"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,8 @@ def parse_client_event(frame: str | bytes) -> ClientEvent:
     """
     if not isinstance(frame, str):
         raise invalid_event("Events must be sent as text frames, got a binary frame")
+    if len(frame) > MAX_SEPARATORS and sum(map(frame.count, ",[{")) > MAX_SEPARATORS:
+        raise invalid_event(f"An event must have fewer than {MAX_SEPARATORS} keys and values")
     try:
         raw: Any = msgspec.json.decode(frame)
     except (msgspec.DecodeError, UnicodeEncodeError) as error:  # the latter: a lone surrogate in the text

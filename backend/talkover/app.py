@@ -1,0 +1,231 @@
+"""The only place where everything is put together: engines, sessions, REST, page, and the port."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import uvicorn
+from fastapi import FastAPI
+from starlette.staticfiles import StaticFiles
+from starlette.websockets import WebSocket
+
+from talkover.config import ConfigError, Settings
+from talkover.engines import Engine, Engines, EngineUnavailable
+from talkover.metrics import Metrics
+from talkover.realtime.server import RealtimeOptions, RealtimeServer
+from talkover.realtime.session import SessionOptions
+from talkover.realtime.settings import SessionSettings, TurnDetection
+from talkover.registry import Slot, create_engine
+from talkover.resources import resource
+from talkover.rest.api import create_api
+from talkover.rest.auth import origin_allowed
+from talkover.rest.health import Readiness
+from talkover.tts.normalize import speakable
+from talkover.vad.endpointing import TurnOptions
+
+log = logging.getLogger(__name__)
+
+SWITCH_INTERVAL_S = 0.001
+"""how long a busy Python thread may keep others waiting; the default of 5 ms adds up over the stages of a turn"""
+
+
+def chosen_engines(settings: Settings, environ: Mapping[str, str] | None = None) -> dict[Slot, tuple[str, str]]:
+    """slot -> (engine, why it)."""
+    environ = os.environ if environ is None else environ
+    llm, reason = settings.llm.engine, "llm.engine"
+    if llm == "auto":
+        variable = next((name for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY") if environ.get(name)), None)
+        if settings.llm.base_url:
+            llm, reason = "openai", "llm.base_url is set"
+        elif variable:
+            llm, reason = "openai", f"{variable} is set"
+        else:
+            llm, reason = "embedded", "neither OPENAI_API_KEY nor OPENAI_BASE_URL is set"
+    return {
+        "vad": (settings.vad.engine, "vad.engine"),
+        "asr": (settings.asr.engine, "asr.engine"),
+        "llm": (llm, reason),
+        "tts": (settings.tts.engine, "tts.engine"),
+    }
+
+
+def build_engines(settings: Settings) -> Engines:
+    """Load and warm every engine, side by side. Raises EngineUnavailable, with a line for each one that is missing."""
+
+    def build(slot: Slot) -> Engine:
+        engine: Engine = create_engine(slot, chosen[slot][0], settings)
+        engine.warmup()
+        return engine
+
+    chosen = chosen_engines(settings)
+    built: dict[Slot, Engine] = {}
+    problems: list[str] = []
+    with ThreadPoolExecutor(len(chosen), thread_name_prefix="load") as pool:
+        futures: dict[Slot, Future[Engine]] = {slot: pool.submit(build, slot) for slot in chosen}
+        for slot, future in futures.items():
+            try:
+                built[slot] = future.result()
+            except EngineUnavailable as error:
+                problems.append(str(error))
+    if problems:
+        for engine in built.values():
+            engine.close()
+        raise EngineUnavailable("\n".join(problems))
+    return Engines(**built)  # pyright: ignore[reportArgumentType]
+
+
+def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] | None = None) -> FastAPI:
+    """The ASGI app: page, Realtime socket, REST endpoints, health and metrics.
+
+    `app.state.realtime` is the socket side.
+    """
+    environ = os.environ if environ is None else environ
+    server = settings.server
+    key = environ.get(server.api_key_env) or None
+    metrics = Metrics(server.max_sessions)
+    voices = {voice.id: voice.id for voice in engines.tts.voices()} | dict(engines.tts.aliases())
+    if settings.session.voice not in voices:
+        raise ConfigError([f"session.voice: must be one of {', '.join(voices)}, got {settings.session.voice!r}"])
+    realtime = RealtimeServer(
+        RealtimeOptions(
+            session=_session_options(settings, engines, voices),
+            api_key=key,
+            origin_allowed=lambda origin, host: origin_allowed(origin, host, server.allowed_origins),
+            lead_ms=settings.session.output_lead_ms,
+            max_sessions=server.max_sessions,
+            max_frame_bytes=server.max_frame_mib << 20,
+            max_backlog_bytes=int(server.max_backlog_mib * (1 << 20)),
+        ),
+        engines,
+        speakable,
+        metrics,
+    )
+    app = create_api(
+        server=server,
+        key=key,
+        vad=engines.vad,
+        asr=engines.asr,
+        llm=engines.llm,
+        tts=engines.tts,
+        metrics=metrics,
+        readiness=lambda: Readiness(True, realtime.active_sessions, server.max_sessions),
+        voice_aliases=engines.tts.aliases(),
+    )
+    app.state.realtime = realtime
+
+    async def realtime_endpoint(websocket: WebSocket) -> None:
+        await realtime.endpoint(websocket)
+
+    app.add_api_websocket_route("/v1/realtime", realtime_endpoint)
+    app.add_api_websocket_route("/realtime", realtime_endpoint)
+    app.mount("/", StaticFiles(directory=resource("frontend"), html=True), name="page")
+    return app
+
+
+def _session_options(settings: Settings, engines: Engines, voices: Mapping[str, str]) -> SessionOptions:
+    vad = settings.vad
+    named = {"vad": engines.vad, "asr": engines.asr, "llm": engines.llm, "tts": engines.tts}
+    return SessionOptions(
+        model=engines.llm.name,
+        expires_at=0,
+        lifetime_s=settings.server.max_session_minutes * 60,
+        settings=SessionSettings(
+            instructions=settings.session.instructions,
+            voice=settings.session.voice,
+            turn_detection=TurnDetection(
+                threshold=vad.threshold,
+                silence_duration_ms=vad.silence_duration_ms,
+            ),
+        ),
+        vad_options=TurnOptions(
+            threshold=vad.threshold,
+            min_speech_ms=vad.min_speech_ms,
+            barge_in_ms=vad.barge_in_ms,
+            max_utterance_ms=round(vad.max_utterance_s * 1000),
+        ),
+        pre_roll_ms=vad.prefix_padding_ms,
+        asr_timeout_s=settings.asr.timeout_s + 2,
+        response_timeout_s=settings.llm.first_token_timeout_s + 5,
+        resolve_voice=voices.get,
+        info={"engines": {slot: engine.name for slot, engine in named.items()}, "notes": []},
+    )
+
+
+# --------------------------------------------------------------------------------------------------------- the port
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that says goodbye to realtime sessions with 1001 before it stops."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI, started_at_s: float) -> None:
+        super().__init__(config)
+        self._app = app
+        self._started_at_s = started_at_s
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            log.info("ready after %.1f s", time.monotonic() - self._started_at_s)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        realtime: RealtimeServer = self._app.state.realtime
+        await realtime.shutdown()
+        await super().shutdown(sockets)
+
+
+def serve(settings: Settings) -> None:
+    """Load the engines, then open the port, until SIGINT or SIGTERM.
+
+    Raises ConfigError when the port is taken or a setting does not fit the engines, EngineUnavailable.
+    """
+    started_at_s = time.monotonic()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    logging.basicConfig(level=settings.server.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    listener = _bind(settings.server.host, settings.server.port)
+    engines = build_engines(settings)
+    try:
+        app = create_app(settings, engines)
+        for slot, (name, reason) in chosen_engines(settings).items():
+            log.info("%s: %s (%s)", slot, name, reason)
+        scheme = "https" if settings.server.tls_certificate else "http"
+        host, port = listener.getsockname()[:2]
+        log.info("open %s://%s:%d", scheme, "127.0.0.1" if host in ("0.0.0.0", "::") else host, port)
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            ws="websockets-sansio",
+            ws_max_size=settings.server.max_frame_mib << 20,
+            ws_ping_interval=20,
+            ws_ping_timeout=20,
+            ws_per_message_deflate=False,
+            ssl_certfile=settings.server.tls_certificate,
+            ssl_keyfile=settings.server.tls_key,
+            timeout_graceful_shutdown=5,
+        )
+        asyncio.run(_Server(config, app, started_at_s).serve([listener]))
+    finally:
+        engines.close()
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """The port, taken but not listening yet: connections are accepted only when the engines are warm."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise ConfigError(
+            [f"server.port: {port} on {host} cannot be used ({error.strerror}); choose another: --port {port + 1}"]
+        ) from error
+    return listener

@@ -1,0 +1,185 @@
+"""The heard ledger: which words of an answer the user has heard, and the model of the client's playback behind it."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from talkover.messages import Word
+
+
+@dataclass(slots=True)
+class _Segment:
+    """One synthesised segment inside an item."""
+
+    start_char: int
+    end_char: int
+    start_ms: float
+    end_ms: float
+    complete: bool = False
+    """all of its audio is there"""
+
+
+_MS_PER_CHARACTER = 65.0
+"""speaking rate assumed for a segment cut short by an engine without word times: 15 characters a second"""
+
+
+class HeardLedger:
+    """Maps positions in an item's audio to positions in its text. Pure: it neither knows clocks nor clients.
+
+    Word times of the TTS are exact. Where an engine gives none, text and audio of a segment are aligned
+    proportionally. A word counts as heard once half of it has sounded.
+    """
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.audio_ms = 0.0
+        self._words: list[Word] = []
+        self._segments: list[_Segment] = []
+
+    def begin_segment(self, text: str) -> None:
+        """Text whose audio follows."""
+        self._segments.append(_Segment(len(self.text), len(self.text) + len(text), self.audio_ms, self.audio_ms))
+        self.text += text
+
+    def add_audio(self, duration_ms: float, words: Iterable[Word] = (), segment_end: bool = False) -> tuple[Word, ...]:
+        """More audio of the newest segment; `words` count from its start. Returns them in the item's coordinates."""
+        self.audio_ms += duration_ms
+        if not self._segments:
+            return ()
+        segment = self._segments[-1]
+        segment.end_ms = self.audio_ms
+        segment.complete = segment_end
+        placed = tuple(
+            Word(
+                min(word.start + segment.start_char, segment.end_char),
+                min(word.end + segment.start_char, segment.end_char),
+                word.start_ms + segment.start_ms,
+                word.end_ms + segment.start_ms,
+            )
+            for word in words
+        )
+        self._words.extend(placed)
+        return placed
+
+    def heard_chars(self, played_ms: float) -> int:
+        """Length of the text's prefix that was audible after `played_ms` of the item's audio."""
+        index = bisect_right(self._segments, played_ms, key=lambda segment: segment.start_ms) - 1
+        if index < 0:
+            return 0
+        segment = self._segments[index]
+        if segment.complete and played_ms >= segment.end_ms:
+            return segment.end_char
+        words = [word for word in self._words if segment.start_char <= word.start < segment.end_char]
+        if words:
+            heard = [word.end for word in words if (word.start_ms + word.end_ms) / 2 <= played_ms]
+            return max(heard, default=segment.start_char)
+        duration_ms = segment.end_ms - segment.start_ms
+        if not segment.complete:
+            duration_ms = max(duration_ms, _MS_PER_CHARACTER * (segment.end_char - segment.start_char))
+        share = min(1.0, (played_ms - segment.start_ms) / duration_ms) if duration_ms else 0.0
+        return self._word_border(segment, segment.start_char + share * (segment.end_char - segment.start_char))
+
+    def heard_text(self, played_ms: float) -> str:
+        return self.text[: self.heard_chars(played_ms)].rstrip()
+
+    def _word_border(self, segment: _Segment, position: float) -> int:
+        """The end of the last word (or CJK character) whose middle lies before `position`."""
+        border = segment.start_char
+        for start, end in _words_of(self.text, segment.start_char, segment.end_char):
+            if (start + end) / 2 > position:
+                break
+            border = end
+        return border
+
+
+def _words_of(text: str, start: int, end: int) -> Iterable[tuple[int, int]]:
+    """(start, end) of each word in `text[start:end]`; scripts without spaces count by the character."""
+    begin: int | None = None
+    for index in range(start, end):
+        character = text[index]
+        if character >= "\u2e80":
+            if begin is not None:
+                yield begin, index
+            yield index, index + 1
+            begin = None
+        elif character.isspace():
+            if begin is not None:
+                yield begin, index
+            begin = None
+        elif begin is None:
+            begin = index
+    if begin is not None:
+        yield begin, end
+
+
+@dataclass(slots=True)
+class _Sent:
+    sent_ms: float = 0.0
+    ends_s: float = 0.0
+    """when its last sent sample will have sounded"""
+    stopped_ms: float | None = None
+    """playback was stopped after this much of it"""
+
+
+class Playback:
+    """Where the client's playback is: estimated from what was sent when, sharpened by what the client reports.
+
+    Audio sent while other audio is still to be played queues behind it; audio sent later starts at once. All times are
+    seconds of one monotonic clock that is passed in.
+    """
+
+    MAX_ITEMS = 64
+
+    def __init__(self) -> None:
+        self._items: dict[str, _Sent] = {}
+        self._ends_s = 0.0
+
+    def sent(self, item_id: str, duration_ms: float, now_s: float) -> None:
+        item = self._items.setdefault(item_id, _Sent())
+        item.sent_ms += duration_ms
+        self._ends_s = item.ends_s = max(self._ends_s, now_s) + duration_ms / 1000
+        while len(self._items) > self.MAX_ITEMS:
+            del self._items[next(iter(self._items))]
+
+    def reported(self, item_id: str, played_ms: float, ended: bool, now_s: float) -> None:
+        """The client says how much of an item it has played, and whether it plays on."""
+        item = self._items.get(item_id)
+        if item is None or item.stopped_ms is not None:
+            return
+        played_ms = min(max(played_ms, 0.0), item.sent_ms)
+        shift_s = now_s + (item.sent_ms - played_ms) / 1000 - item.ends_s
+        item.ends_s += shift_s
+        self._ends_s = max(now_s, self._ends_s + shift_s)
+        if ended:
+            item.stopped_ms = played_ms
+            self._ends_s = now_s
+
+    def played_ms(self, item_id: str, now_s: float) -> float:
+        """How much of the item has sounded by now, 0 to what was sent."""
+        item = self._items.get(item_id)
+        if item is None:
+            return 0.0
+        if item.stopped_ms is not None:
+            return item.stopped_ms
+        return min(max(item.sent_ms - max(item.ends_s - now_s, 0.0) * 1000, 0.0), item.sent_ms)
+
+    def stop(self, now_s: float) -> list[str]:
+        """The client throws away what it has not played yet. Returns the items that were still to be played."""
+        cut = [item_id for item_id, item in self._items.items() if item.stopped_ms is None and item.ends_s > now_s]
+        for item_id in cut:
+            self._items[item_id].stopped_ms = self.played_ms(item_id, now_s)
+        self._ends_s = now_s
+        return cut
+
+    def sent_ms(self, item_id: str) -> float:
+        item = self._items.get(item_id)
+        return item.sent_ms if item else 0.0
+
+    def ends_s(self) -> float:
+        """When everything sent so far will have sounded."""
+        return self._ends_s
+
+    def is_audible(self, now_s: float) -> bool:
+        return self._ends_s > now_s

@@ -1,0 +1,274 @@
+"""Wire audio in, turn events and speech out: decoding, resampling, VAD, endpointing, pre-roll. No I/O, no clock.
+
+Runs on the audio clock: whatever the pace at which audio arrives, the same samples give the same decisions. All times
+are milliseconds of audio since the session began.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from talkover.audio import (
+    INPUT_RATE_HZ,
+    VAD_FRAME_SAMPLES,
+    AudioFormat,
+    Chunker,
+    WireDecoder,
+    level_dbfs,
+    samples_to_ms,
+)
+from talkover.engines import VadStream
+from talkover.messages import Samples
+from talkover.vad.endpointing import Endpointer, SpeechEnded, SpeechStarted, TurnEvent, TurnOptions
+
+STEP_BYTES = 9600
+"""at most this much wire audio a step (200 ms of PCM at 24 kHz), so that a huge append never blocks the session"""
+MIN_PIECE_SAMPLES = 3 * VAD_FRAME_SAMPLES
+"""speech goes to the recognizer in pieces of about 100 ms"""
+IDLE_BUFFER_S = 30
+"""audio kept for a manual commit while nobody speaks"""
+MANUAL_BUFFER_S = 300
+"""audio a client may buffer without turn detection before it must commit"""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechPiece:
+    """Audio of the open utterance, new since the last piece."""
+
+    samples: Samples
+    """(n,) float32 at 16 kHz"""
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class InputOverflow:
+    """More audio than may be buffered without a commit; the oldest was dropped."""
+
+    dropped_ms: int
+
+
+ReceiverEvent = TurnEvent | SpeechPiece | InputOverflow
+
+
+class _Buffer:
+    """The last samples of the session's input with their position, at most `max_samples`."""
+
+    def __init__(self) -> None:
+        self._parts: deque[Samples] = deque()
+        self.end = 0
+        self.size = 0
+
+    def append(self, samples: Samples) -> None:
+        self._parts.append(samples)
+        self.end += samples.size
+        self.size += samples.size
+
+    def drop_before(self, position: int) -> int:
+        """Forget samples before `position` (whole parts only). Returns how many."""
+        dropped = 0
+        while self._parts and self.start + self._parts[0].size <= position:
+            part = self._parts.popleft()
+            self.size -= part.size
+            dropped += part.size
+        return dropped
+
+    @property
+    def start(self) -> int:
+        return self.end - self.size
+
+    def since(self, position: int) -> Samples:
+        """(n,) samples from `position`, or from the start of what is kept, to the end."""
+        position = max(position, self.start)
+        wanted: list[Samples] = []
+        end = self.end
+        for part in reversed(self._parts):
+            begin = end - part.size
+            if end <= position:
+                break
+            wanted.append(part if begin >= position else part[position - begin :])
+            end = begin
+        return np.concatenate(wanted[::-1]) if wanted else np.zeros(0, np.float32)
+
+    def clear(self) -> None:
+        self._parts.clear()
+        self.size = 0
+
+
+def _later(event: TurnEvent, lag_ms: float) -> TurnEvent:
+    """The event with its times moved from the endpointer's clock, which stands still between turns without turn
+    detection and at commits, to the session's."""
+    times = {name: getattr(event, name) + lag_ms for name in event.__slots__ if name.endswith("_ms")}
+    return replace(event, **times)
+
+
+class Receiver:
+    """The ear of one session."""
+
+    def __init__(self, vad: VadStream) -> None:
+        self._vad = vad
+        self._decoder = WireDecoder(AudioFormat())
+        self._options: TurnOptions | None = TurnOptions()
+        self._prefix_ms = 300
+        self._endpointer = Endpointer(TurnOptions())
+        self._frames = Chunker(VAD_FRAME_SAMPLES)
+        self._buffer = _Buffer()
+        self._waiting: deque[tuple[AudioFormat, bytes]] = deque()
+        self._piece_start: int | None = None
+        self._buffered_ms = 0.0
+        self._overflow_reported = False
+
+    # ------------------------------------------------------------------------------------------------- settings
+
+    def configure(self, options: TurnOptions | None, prefix_ms: int) -> None:
+        """Turn detection from here on; None: the client commits. The buffered audio stays."""
+        self._prefix_ms = prefix_ms
+        if options is None:
+            if self._options is not None:
+                self._endpointer.reset()
+                self._piece_start = None
+        elif self._options is None:
+            self._endpointer.reset()
+            self._endpointer.configure(options)
+            self._vad.reset()
+            self._piece_start = None
+        else:
+            self._endpointer.configure(options)
+        self._options = options
+
+    @property
+    def in_speech(self) -> bool:
+        return self._options is not None and self._endpointer.in_speech
+
+    @property
+    def now_ms(self) -> float:
+        """End of the audio processed so far."""
+        return samples_to_ms(self._buffer.end, INPUT_RATE_HZ)
+
+    @property
+    def buffered_ms(self) -> float:
+        """Audio since the last commit, as the client counts it: what the resampler holds included."""
+        return self._buffered_ms
+
+    # ---------------------------------------------------------------------------------------------------- audio
+
+    def push(self, data: bytes, audio_format: AudioFormat) -> None:
+        """Take wire audio of any length, cut anywhere. `step` works it off."""
+        for begin in range(0, len(data), STEP_BYTES):
+            self._waiting.append((audio_format, data[begin : begin + STEP_BYTES]))
+
+    @property
+    def is_busy(self) -> bool:
+        """True while pushed audio waits for `step`."""
+        return bool(self._waiting)
+
+    def step(self, agent_audible: bool) -> list[ReceiverEvent]:
+        """Work off the next 200 ms at most. Returns what happened in it, in order."""
+        if not self._waiting:
+            return []
+        audio_format, data = self._waiting.popleft()
+        if audio_format != self._decoder.format:
+            self._decoder = WireDecoder(audio_format)
+        samples = self._decoder.feed(data)
+        self._buffered_ms += audio_format.duration_ms(len(data))
+        if self._options is None:
+            self._buffer.append(samples)
+            return self._manual_events()
+        events: list[ReceiverEvent] = []
+        for frame in self._frames.feed(samples):
+            self._buffer.append(frame)
+            events += self._frame_events(frame, agent_audible)
+        return events
+
+    def hear(self, text: str) -> None:
+        """The newest transcript of the open utterance, for decisions that look at words."""
+        self._endpointer.hear(text)
+
+    def commit(self) -> Samples:
+        """End the open utterance here. Returns all its audio, or all that is buffered when nobody speaks."""
+        self._drain()
+        audio = self._buffer.since(self._buffer.start)
+        self._restart()
+        return audio
+
+    def forget_utterance(self) -> None:
+        """The utterance that has just ended was taken over: the buffer starts anew behind it."""
+        self._buffer.clear()
+        self._buffered_ms = 0.0
+
+    def flush_piece(self) -> list[SpeechPiece]:
+        """What of the open utterance has not been handed out yet."""
+        self._drain()
+        return self._piece(0)
+
+    def clear(self) -> None:
+        """Drop the buffer and an open utterance."""
+        self._drain()
+        self._restart()
+
+    def open_all(self) -> None:
+        """Without turn detection: hand out all that is buffered as the beginning of an utterance."""
+        self._piece_start = self._buffer.start if self._buffer.size else None
+
+    # --------------------------------------------------------------------------------------------------- inside
+
+    def _restart(self) -> None:
+        self._buffer.clear()
+        self._buffered_ms = 0.0
+        self._piece_start = None
+        self._overflow_reported = False
+        self._endpointer.finish_utterance()
+
+    def _drain(self) -> None:
+        """Move to the buffer what waits in the resampler and for a whole frame."""
+        rest = self._decoder.flush()
+        self._decoder = WireDecoder(self._decoder.format)
+        for samples in (self._frames.pending, rest):
+            if samples.size:
+                self._buffer.append(samples)
+        self._frames.reset()
+
+    def _manual_events(self) -> list[ReceiverEvent]:
+        events: list[ReceiverEvent] = []
+        if self._piece_start is None:
+            self._piece_start = self._buffer.start
+        events += self._piece(MIN_PIECE_SAMPLES)
+        dropped = self._buffer.drop_before(self._buffer.end - MANUAL_BUFFER_S * INPUT_RATE_HZ)
+        if dropped and not self._overflow_reported:
+            self._overflow_reported = True
+            events.append(InputOverflow(round(samples_to_ms(dropped, INPUT_RATE_HZ))))
+        return events
+
+    def _frame_events(self, frame: Samples, agent_audible: bool) -> list[ReceiverEvent]:
+        probability = self._vad.speech_probability(frame)
+        events: list[ReceiverEvent] = []
+        turn_events = self._endpointer.feed(probability, level_dbfs(frame), agent_audible)
+        lag_ms = self.now_ms - self._endpointer.now_ms
+        for event in (_later(event, lag_ms) for event in turn_events):
+            if isinstance(event, SpeechStarted):
+                start_ms = max(event.start_ms - self._prefix_ms, samples_to_ms(self._buffer.start, INPUT_RATE_HZ))
+                self._piece_start = round(start_ms * INPUT_RATE_HZ / 1000)
+                self._buffer.drop_before(self._piece_start)
+                events.append(event)
+                events += self._piece(0)
+            else:
+                events += self._piece(0)
+                events.append(event)
+            if isinstance(event, SpeechEnded):
+                self._piece_start = None
+        events += self._piece(MIN_PIECE_SAMPLES)
+        if not self._endpointer.in_speech:
+            self._buffer.drop_before(self._buffer.end - IDLE_BUFFER_S * INPUT_RATE_HZ)
+        return events
+
+    def _piece(self, min_samples: int) -> list[SpeechPiece]:
+        """What has come of the open utterance since the last piece, when it is at least `min_samples`."""
+        if self._piece_start is None or self._buffer.end - self._piece_start < max(min_samples, 1):
+            return []
+        samples = self._buffer.since(self._piece_start)
+        start_ms = samples_to_ms(self._piece_start, INPUT_RATE_HZ)
+        self._piece_start = self._buffer.end
+        return [SpeechPiece(samples, round(start_ms), round(self.now_ms))]

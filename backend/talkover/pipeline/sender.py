@@ -1,0 +1,107 @@
+"""The sender stage: encodes audio for the wire and releases it at the pace of playback, in order with all the rest."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from talkover.audio import OUTPUT_RATE_HZ, WireEncoder, samples_to_ms
+from talkover.engines import IsStale
+from talkover.messages import AudioDelta, CallDelta, Output, ResponseEnd, ResponseRequest, WireAudio
+from talkover.pipeline.pacing import Pacer
+
+STALE_POLL_S = 0.01
+
+
+class Sender:
+    """Holds audio back so that the client has at most the configured lead of it unplayed.
+
+    So a response stays active, and can be interrupted or held at the exact sample, for about as long as it is heard.
+    `hold` stops the flow while the session decides whether a sound is an interruption.
+    """
+
+    name = "sender"
+
+    def __init__(
+        self,
+        lead_ms: int | None,
+        hurry: Callable[[], bool],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`hurry`: audio need not be paced now, because something behind it must not wait (a function call)."""
+        self._pacer = Pacer(None if lead_ms is None else lead_ms / 1000)
+        self._hurry = hurry
+        self._clock = clock
+        self._flowing = threading.Event()
+        self._flowing.set()
+        self._request: ResponseRequest | None = None
+        self._encoder: WireEncoder | None = None
+        self._ended = True
+
+    def hold(self) -> None:
+        """Let no audio out until `release`."""
+        self._flowing.clear()
+
+    def release(self) -> None:
+        self._flowing.set()
+
+    def process(self, item: ResponseRequest | Output, is_stale: IsStale) -> Iterator[Output]:
+        if isinstance(item, ResponseRequest):
+            if not self._ended:
+                self._pacer.flush()
+            self._request, self._ended = item, False
+            self._encoder = None
+            return
+        if isinstance(item, AudioDelta):
+            yield from self._audio(item, is_stale)
+            return
+        if isinstance(item, ResponseEnd | CallDelta):
+            yield from self._flush(item.generation, item.response_id)
+        if isinstance(item, ResponseEnd):
+            self._ended = True
+        yield item
+
+    def reset(self) -> None:
+        self._flowing.set()
+
+    def _audio(self, item: AudioDelta, is_stale: IsStale) -> Iterator[WireAudio]:
+        request = self._request
+        if request is None:
+            return
+        if self._encoder is None:
+            self._encoder = WireEncoder(request.audio_format)
+        if not self._wait(request, is_stale):
+            return
+        duration_ms = samples_to_ms(item.samples.size, OUTPUT_RATE_HZ)
+        self._pacer.sent(duration_ms / 1000, self._clock())
+        yield WireAudio(
+            item.generation,
+            item.response_id,
+            self._encoder.feed(item.samples),
+            duration_ms,
+            item.text,
+            item.words,
+            item.segment_end,
+            item.at_s,
+        )
+
+    def _flush(self, generation: int, response_id: str) -> Iterator[WireAudio]:
+        """The last samples the resampler still holds."""
+        if self._encoder is None:
+            return
+        payload = self._encoder.flush()
+        self._encoder = None
+        if payload:
+            yield WireAudio(generation, response_id, payload, 0.0)
+
+    def _wait(self, request: ResponseRequest, is_stale: IsStale) -> bool:
+        """Wait until the next chunk may leave; False when it went stale meanwhile."""
+        while not is_stale():
+            if not self._flowing.wait(STALE_POLL_S):
+                continue
+            left_s = 0.0 if not request.paced or self._hurry() else self._pacer.wait_s(self._clock())
+            if left_s <= 0:
+                return True
+            time.sleep(min(left_s, STALE_POLL_S))
+        return False

@@ -1,0 +1,136 @@
+"""What the protocol core wants done: plain data, carried out by the shell around it (`server.py`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from talkover.messages import ResponseRequest, SpeechDropped, SpeechSegment
+from talkover.metrics import Timeline
+from talkover.realtime.fields import JsonObject
+from talkover.realtime.ids import Prefix
+
+NextId = Callable[[Prefix], str]
+
+LaneName = Literal["main", "aside"]
+"""`main` speaks for the conversation, `aside` makes out-of-band responses"""
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send one server event."""
+
+    event: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Recognize:
+    """Hand speech to the recognizer."""
+
+    item: SpeechSegment | SpeechDropped
+
+
+@dataclass(frozen=True, slots=True)
+class Respond:
+    """Start a response on a lane."""
+
+    lane: LaneName
+    request: ResponseRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Stop the flow of the main lane's audio, or let it go on at the exact sample."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceLane:
+    """The lane's engine hangs: leave its threads to end by themselves and start new ones."""
+
+    lane: LaneName
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceRecognizer:
+    """The ASR hangs: leave its thread to end by itself and start a new one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close the connection."""
+
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseFinished:
+    """For metrics and the log line of the turn."""
+
+    status: str
+    reason: str | None
+    timeline: Timeline
+    audio_ms: int
+    spoken_turn: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TurnFinished:
+    """For metrics: a user turn was understood, empty, or failed."""
+
+    status: Literal["completed", "empty", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class BargedIn:
+    """For metrics: the user talked over the agent."""
+
+
+@dataclass(frozen=True, slots=True)
+class StaleDropped:
+    """For metrics: a message of an older generation was thrown away."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageError:
+    """For metrics: a stage failed."""
+
+    stage: str
+
+
+Action = (
+    Send
+    | Recognize
+    | Respond
+    | Hold
+    | ReplaceLane
+    | ReplaceRecognizer
+    | Close
+    | ResponseFinished
+    | TurnFinished
+    | BargedIn
+    | StaleDropped
+    | StageError
+)
+
+
+class Outbox:
+    """Collects actions in order; events get their id here."""
+
+    def __init__(self, next_event_id: NextId) -> None:
+        self._next_event_id = next_event_id
+        self._actions: list[Action] = []
+
+    def send(self, event: JsonObject) -> None:
+        self._actions.append(Send({"type": event["type"], "event_id": self._next_event_id("event_"), **event}))
+
+    def act(self, action: Action) -> None:
+        self._actions.append(action)
+
+    def take(self) -> list[Action]:
+        """What has been collected since the last call."""
+        actions, self._actions = self._actions, []
+        return actions

@@ -1,0 +1,310 @@
+"""The agent's side of a session: which response is active, what of it is heard, and how it ends. No I/O."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Literal
+
+from talkover.messages import (
+    CallDelta,
+    Output,
+    ResponseEnd,
+    ResponseRequest,
+    SourcesFound,
+    StageFailed,
+    StageMark,
+    TextDelta,
+    VoiceSettings,
+    WireAudio,
+)
+from talkover.metrics import Timeline
+from talkover.pipeline.cancel import Generations
+from talkover.pipeline.ledger import Playback
+from talkover.realtime.actions import (
+    BargedIn,
+    Hold,
+    LaneName,
+    NextId,
+    Outbox,
+    ReplaceLane,
+    Respond,
+    ResponseFinished,
+    StageError,
+    StaleDropped,
+)
+from talkover.realtime.conversation import Conversation
+from talkover.realtime.errors import ProtocolError
+from talkover.realtime.extension import Extension
+from talkover.realtime.fields import JsonObject
+from talkover.realtime.response import Response, ResponseStatus, cancelled, failed, incomplete
+from talkover.realtime.settings import ResponsePlan
+
+MAX_WAITING_ASIDE = 8
+"""out-of-band responses waiting for the one being made"""
+
+FAILURE_CODES = {"responder": "llm_error", "synthesizer": "tts_error"}
+
+
+@dataclass(frozen=True, slots=True)
+class Interruption:
+    """What speaking over the agent did."""
+
+    unheard: Response | None
+    """the active response, when nothing of it had been heard yet: what it was to answer is still unanswered"""
+
+
+class Answers:
+    """Starts, feeds and ends responses; keeps the heard ledger.
+
+    The main lane has at most one response, the active one of the conversation. Out-of-band responses are made one after
+    the other on a lane aside. A stage's message counts only when it belongs to a response that is being made.
+    """
+
+    def __init__(
+        self,
+        conversation: Conversation,
+        outbox: Outbox,
+        extension: Extension,
+        main: Generations,
+        aside: Generations,
+        next_id: NextId,
+        watchdog_s: float,
+    ) -> None:
+        self.active: Response | None = None
+        self.playback = Playback()
+        self._conversation = conversation
+        self._outbox = outbox
+        self._extension = extension
+        self._main, self._aside = main, aside
+        self._next_id = next_id
+        self._watchdog_s = watchdog_s
+        self._aside_active: Response | None = None
+        self._aside_waiting: deque[Response] = deque()
+        self._held = False
+
+    # ---------------------------------------------------------------------------------------------------- start
+
+    def start(
+        self, plan: ResponsePlan, timeline: Timeline, item_id: str | None, now_s: float, say: str | None, ready: bool
+    ) -> Response:
+        """Announce a response of the conversation and, when `ready`, give it to the pipeline. None may be active."""
+        response = Response(
+            self._next_id("resp_"), self._main.next(), plan, self._conversation, self._outbox, timeline, item_id
+        )
+        self.active = response
+        response.announce()
+        if ready:
+            self.dispatch(response, now_s, say)
+        return response
+
+    def start_aside(self, plan: ResponsePlan, timeline: Timeline, now_s: float) -> None:
+        """Announce an out-of-band response; it may have to wait for another. Raises ProtocolError."""
+        if len(self._aside_waiting) >= MAX_WAITING_ASIDE:
+            raise ProtocolError(
+                "conversation_already_has_active_response",
+                f"At most {MAX_WAITING_ASIDE} out-of-band responses may wait; wait for a response.done",
+            )
+        response = Response(self._next_id("resp_"), 0, plan, None, self._outbox, timeline)
+        self._aside_waiting.append(response)
+        response.announce()
+        self._next_aside(now_s)
+
+    def dispatch(self, response: Response, now_s: float, say: str | None = None) -> None:
+        """Give a response to the pipeline, with the conversation as it is now."""
+        lane: LaneName = "main" if response is self.active else "aside"
+        plan = response.plan
+        response.dispatched = True
+        response.deadline_s = now_s + self._watchdog_s
+        request = ResponseRequest(
+            response.generation,
+            response.id,
+            self._conversation.prompt(plan),
+            plan.modality,
+            VoiceSettings(plan.voice, plan.speed),
+            plan.output_format,
+            paced=lane == "main",
+            say=say,
+        )
+        self._outbox.act(Respond(lane, request))
+
+    # --------------------------------------------------------------------------------------------------- output
+
+    def take(self, message: Output, now_s: float) -> None:
+        """A result of the pipeline; what does not belong to a response being made is stale and dropped."""
+        response = self._owner(message)
+        if response is None:
+            self._outbox.act(StaleDropped())
+            return
+        response.deadline_s = now_s + self._watchdog_s
+        match message:
+            case WireAudio():
+                self._audio(response, message, now_s)
+            case TextDelta():
+                response.text(message)
+            case CallDelta():
+                response.call(message)
+            case SourcesFound():
+                self._extension.sources(response.id, message)
+            case StageMark():
+                if message.name in ("llm_first_token", "tts_first_audio"):
+                    response.timeline.mark(message.name, message.at_s)
+            case ResponseEnd(status=status, reason=reason):
+                details: JsonObject | None = None
+                if status == "incomplete":
+                    details = incomplete(reason or "max_output_tokens")
+                elif status == "failed":
+                    details = failed(reason or "internal_error", message.message)
+                self._finish(response, now_s, status, details, message)
+            case StageFailed(stage=stage, error=error):
+                self._outbox.act(StageError(stage))
+                code = FAILURE_CODES.get(stage, "internal_error")
+                self._finish(response, now_s, "failed", failed(code, error))
+            case _:
+                pass
+
+    def _owner(self, message: Output) -> Response | None:
+        for response in (self.active, self._aside_active):
+            if response is not None and response.id == message.response_id and response.dispatched:
+                return response
+        return None
+
+    def _audio(self, response: Response, audio: WireAudio, now_s: float) -> None:
+        words = response.audio(audio)
+        message_id = response.message_id
+        if message_id is not None:
+            self._extension.words(response.id, message_id, words)
+            if response is self.active:
+                self.playback.sent(message_id, audio.duration_ms, now_s)
+        response.send_audio(audio)
+        if audio.payload:
+            response.timeline.mark("first_audio_sent", now_s)
+
+    # ------------------------------------------------------------------------------------------------ interrupt
+
+    def duck(self, on: bool) -> None:
+        """Soften or hold the agent while it is undecided whether a sound is an interruption, and go on if not."""
+        if self._extension.wants("playback"):
+            self._extension.gain(on)
+        elif on != self._held:
+            self._held = on
+            self._outbox.act(Hold(on))
+
+    def interrupt(self, now_s: float, reason: Literal["turn_detected", "client_cancelled"]) -> Interruption:
+        """Stop speaking at once. What was heard by now is all that remains of it."""
+        response = self.active
+        audible = self.playback.is_audible(now_s)
+        if response is not None:
+            played_ms = self.playback.played_ms(response.message_id or "", now_s)
+            self._main.next()
+            self._finish(response, now_s, "cancelled", cancelled(reason), interrupted_at_ms=round(played_ms))
+        if self._held:
+            self._held = False
+            self._outbox.act(Hold(False))
+        if reason == "turn_detected" and (response is not None or audible):
+            self._outbox.act(BargedIn())
+        for item_id in self.playback.stop(now_s):
+            self._cut(item_id, self.playback.played_ms(item_id, now_s))
+        return Interruption(None if response is None or self._was_heard(response) else response)
+
+    def cancel(self, response_id: str | None, now_s: float) -> None:
+        """The client cancels the active response, or the named one. Raises ProtocolError when there is none."""
+        if response_id is not None:
+            if self._aside_active is not None and self._aside_active.id == response_id:
+                self._aside.next()
+                self._finish(self._aside_active, now_s, "cancelled", cancelled("client_cancelled"))
+                return
+            waiting = next((response for response in self._aside_waiting if response.id == response_id), None)
+            if waiting is not None:
+                self._aside_waiting.remove(waiting)
+                self._finish(waiting, now_s, "cancelled", cancelled("client_cancelled"))
+                return
+        if self.active is None or response_id not in (None, self.active.id):
+            raise ProtocolError("response_cancel_not_active", "Cancellation failed: no active response found")
+        self.interrupt(now_s, "client_cancelled")
+
+    def truncate(self, item_id: str, audio_end_ms: int, now_s: float) -> int:
+        """The client says how much of an item it played. Returns the position, clamped. Raises ProtocolError."""
+        entry = self._conversation.get(item_id)
+        if entry is None:
+            raise ProtocolError("item_truncate_invalid_item_id", f"Item {item_id!r} does not exist", "item_id")
+        if entry.ledger is None:
+            raise ProtocolError("unsupported_content_type", f"Item {item_id!r} holds no audio of the model", "item_id")
+        sent_ms = entry.ledger.audio_ms
+        if audio_end_ms > sent_ms + 1000:
+            raise ProtocolError(
+                "invalid_value",
+                f"audio_end_ms must be at most {round(sent_ms)}, the audio sent, got {audio_end_ms}",
+                "audio_end_ms",
+            )
+        played_ms = min(audio_end_ms, round(sent_ms))
+        self.playback.reported(item_id, played_ms, True, now_s)
+        self._cut(item_id, played_ms)
+        return played_ms
+
+    def played(self, item_id: str, played_ms: float, ended: bool, now_s: float) -> None:
+        """The client reports its playback."""
+        self.playback.reported(item_id, played_ms, ended, now_s)
+        entry = self._conversation.get(item_id)
+        if ended and entry is not None and entry.heard_chars is not None:
+            self._cut(item_id, played_ms)
+
+    def _was_heard(self, response: Response) -> bool:
+        entries = [self._conversation.get(item.id) for item in response.output]
+        return any(entry is not None and (entry.heard_chars is None or entry.heard_chars > 0) for entry in entries)
+
+    def _cut(self, item_id: str, played_ms: float) -> None:
+        entry = self._conversation.get(item_id)
+        if entry is None or entry.ledger is None:
+            return
+        entry.heard_chars = entry.ledger.heard_chars(played_ms)
+        self._extension.heard(item_id, entry.heard_text, entry.heard_chars, round(played_ms))
+
+    # ------------------------------------------------------------------------------------------------------ end
+
+    def watch(self, now_s: float) -> None:
+        """The watchdog: a response nothing was heard of for too long has failed, and its lane is replaced."""
+        for response, lane in ((self.active, "main"), (self._aside_active, "aside")):
+            if response is not None and response.dispatched and now_s >= response.deadline_s:
+                (self._main if lane == "main" else self._aside).next()
+                self._outbox.act(ReplaceLane("main" if lane == "main" else "aside"))
+                self._outbox.act(StageError("watchdog"))
+                seconds = f"{self._watchdog_s:g}"
+                self._finish(
+                    response, now_s, "failed", failed("internal_error", f"No progress for {seconds} s, given up")
+                )
+
+    def deadlines_s(self) -> list[float]:
+        responses = (self.active, self._aside_active)
+        return [response.deadline_s for response in responses if response is not None and response.dispatched]
+
+    def refuse(self, response: Response, now_s: float) -> None:
+        """The pipeline would not take it: its stages are stuck in older work."""
+        self._finish(response, now_s, "failed", failed("internal_error", "The pipeline is busy"))
+
+    def _finish(
+        self,
+        response: Response,
+        now_s: float,
+        status: ResponseStatus,
+        details: JsonObject | None,
+        end: ResponseEnd | None = None,
+        interrupted_at_ms: int | None = None,
+    ) -> None:
+        response.finish(status, details, None if end is None else end.usage)
+        self._extension.metrics(response, interrupted_at_ms)
+        reason = None if details is None else details.get("reason") or details.get("error", {}).get("code")
+        spoken_turn = response.timeline.at_s("speech_end") is not None
+        self._outbox.act(ResponseFinished(status, reason, response.timeline, round(response.audio_ms), spoken_turn))
+        if response is self.active:
+            self.active = None
+        elif response is self._aside_active:
+            self._aside_active = None
+            self._next_aside(now_s)
+
+    def _next_aside(self, now_s: float) -> None:
+        if self._aside_active is None and self._aside_waiting:
+            response = self._aside_waiting.popleft()
+            response.generation = self._aside.next()
+            self._aside_active = response
+            self.dispatch(response, now_s)

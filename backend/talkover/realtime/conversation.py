@@ -1,0 +1,196 @@
+"""The conversation: items in order, what of them was heard, and the prompt made of that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from talkover.audio import INPUT_RATE_HZ, Resampler, encode
+from talkover.messages import (
+    AudioFormat,
+    Prompt,
+    PromptCall,
+    PromptCallOutput,
+    PromptMessage,
+    Samples,
+)
+from talkover.pipeline.ledger import HeardLedger
+from talkover.realtime.errors import ProtocolError, invalid_value
+from talkover.realtime.items import Item, ItemReference
+from talkover.realtime.settings import ResponsePlan
+
+MAX_ITEMS = 1000
+MAX_CHARACTERS = 4_000_000
+MAX_AUDIO_SAMPLES = 120 * INPUT_RATE_HZ
+"""input audio kept for `conversation.item.retrieve`: the last two minutes of speech"""
+MAX_PROMPT_MESSAGES = 200
+
+ROOT = "root"
+
+
+@dataclass(slots=True)
+class Entry:
+    """An item and what we know of it beyond the wire."""
+
+    item: Item
+    ledger: HeardLedger | None = None
+    """of our own spoken messages"""
+    heard_chars: int | None = None
+    """where the user stopped hearing it; None: heard to the end, or still being spoken"""
+    uncertain: bool = False
+    audio: NDArray[np.int16] | None = None
+    """(n,) at 16 kHz, of user speech"""
+    audio_format: AudioFormat = field(default_factory=AudioFormat)
+
+    @property
+    def cut_off(self) -> bool:
+        return self.heard_chars is not None and self.heard_chars < len(self.item.text.rstrip())
+
+    @property
+    def heard_text(self) -> str:
+        text = self.item.text
+        return text if self.heard_chars is None else text[: self.heard_chars].rstrip()
+
+
+class Conversation:
+    """The default conversation of a session. Bounded: the oldest items are forgotten first."""
+
+    def __init__(self, conversation_id: str) -> None:
+        self.id = conversation_id
+        self._entries: dict[str, Entry] = {}
+        self._order: list[str] = []
+
+    def __contains__(self, item_id: str) -> bool:
+        return item_id in self._entries
+
+    def get(self, item_id: str) -> Entry | None:
+        return self._entries.get(item_id)
+
+    @property
+    def last_id(self) -> str | None:
+        return self._order[-1] if self._order else None
+
+    def previous_id(self, item_id: str) -> str | None:
+        index = self._order.index(item_id)
+        return self._order[index - 1] if index else None
+
+    def append(self, entry: Entry) -> str | None:
+        """Add at the end. Returns the id of the item before it."""
+        return self._insert(entry, len(self._order))
+
+    def create(self, item: Item, previous_item_id: str | None) -> str | None:
+        """Add what a client created, after `previous_item_id`. Returns the id before it. Raises ProtocolError."""
+        if item.id in self._entries:
+            raise ProtocolError("invalid_value", f"item.id must be new, {item.id!r} exists already", "item.id")
+        if item.type == "function_call_output" and not any(
+            entry.item.type == "function_call" and entry.item.call_id == item.call_id
+            for entry in self._entries.values()
+        ):
+            raise invalid_value("item.call_id", "the call_id of a function call in the conversation", item.call_id)
+        if previous_item_id is None:
+            index = len(self._order)
+        elif previous_item_id == ROOT:
+            index = 0
+        elif previous_item_id in self._entries:
+            index = self._order.index(previous_item_id) + 1
+        else:
+            raise invalid_value("previous_item_id", "the id of an item of the conversation, or root", previous_item_id)
+        return self._insert(Entry(item), index)
+
+    def replace(self, item: Item) -> bool:
+        """Store a newer state of an item; False when it was deleted meanwhile."""
+        entry = self._entries.get(item.id)
+        if entry is None:
+            return False
+        entry.item = item
+        return True
+
+    def delete(self, item_id: str) -> None:
+        del self._entries[item_id]
+        self._order.remove(item_id)
+
+    def heard_item(self, entry: Entry) -> Item:
+        """The item as a client may retrieve it: cut to what was heard, with the input audio in its wire format."""
+        item = entry.item
+        if entry.audio is not None and item.content:
+            resampler = Resampler(INPUT_RATE_HZ, entry.audio_format.rate_hz)
+            samples = resampler.feed((entry.audio / 32768).astype(np.float32), last=True)
+            part = replace(item.content[0], audio=encode(samples, entry.audio_format.encoding))
+            return item.with_content(part, *item.content[1:])
+        if entry.cut_off and item.content:
+            return item.with_transcript(entry.heard_text)
+        return item
+
+    def keep_audio(self, item_id: str, samples: Samples, audio_format: AudioFormat) -> None:
+        """Remember the user's audio, as int16, dropping the oldest over the limit."""
+        entry = self._entries.get(item_id)
+        if entry is None:
+            return
+        entry.audio = np.clip(samples * 32768, -32768, 32767).astype(np.int16)
+        entry.audio_format = audio_format
+        total = 0
+        for other_id in reversed(self._order):
+            other = self._entries[other_id]
+            if other.audio is not None:
+                total += other.audio.size
+                if total > MAX_AUDIO_SAMPLES:
+                    other.audio = None
+
+    def prompt(self, plan: ResponsePlan) -> Prompt:
+        """What the LLM gets to see: what was said by the user and what was heard of us."""
+        if plan.input is None:
+            entries = [self._entries[item_id] for item_id in self._order]
+        else:
+            inputs = [self._input(element) for element in plan.input]
+            entries = [entry for entry in inputs if entry is not None]
+        return Prompt(
+            instructions=plan.instructions,
+            messages=tuple(prompt_messages(entries))[-MAX_PROMPT_MESSAGES:],
+            tools=plan.tools,
+            tool_choice=plan.tool_choice,
+            max_output_tokens=plan.max_output_tokens,
+            spoken=plan.modality == "audio",
+        )
+
+    def check_inputs(self, plan: ResponsePlan) -> None:
+        """Raises ProtocolError when the plan refers to an unknown item."""
+        for index, element in enumerate(plan.input or ()):
+            if self._input(element) is None:
+                raise invalid_value(f"response.input[{index}].id", "the id of an item of the conversation", element.id)
+
+    def _input(self, element: Item | ItemReference) -> Entry | None:
+        return self._entries.get(element.id) if isinstance(element, ItemReference) else Entry(element)
+
+    def _insert(self, entry: Entry, index: int) -> str | None:
+        previous = self._order[index - 1] if index else None
+        self._entries[entry.item.id] = entry
+        self._order.insert(index, entry.item.id)
+        while len(self._order) > MAX_ITEMS or (len(self._order) > 1 and self._characters() > MAX_CHARACTERS):
+            self.delete(self._order[0])
+        return previous
+
+    def _characters(self) -> int:
+        return sum(
+            len(entry.item.text) + len(entry.item.output or "") + len(entry.item.arguments or "")
+            for entry in self._entries.values()
+        )
+
+
+def prompt_messages(entries: Iterable[Entry]) -> Iterable[PromptMessage | PromptCall | PromptCallOutput]:
+    """Entries as prompt messages; unfinished and unheard ones are left out."""
+    for entry in entries:
+        item = entry.item
+        match item.type:
+            case "function_call":
+                if item.status != "in_progress":
+                    yield PromptCall(item.call_id or "", item.name or "", item.arguments or "{}")
+            case "function_call_output":
+                yield PromptCallOutput(item.call_id or "", item.output or "")
+            case "message":
+                text = entry.heard_text
+                if item.role == "assistant" and not text:
+                    continue
+                yield PromptMessage(item.role or "user", text, entry.cut_off, entry.uncertain)

@@ -1,0 +1,130 @@
+"""The opt-in extension `s2s`: what our own page gets beyond the standard. Silent unless a client asked for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from talkover.messages import SourcesFound, Transcript, Word
+from talkover.realtime.actions import Outbox
+from talkover.realtime.fields import JsonObject
+from talkover.realtime.response import Response
+from talkover.realtime.settings import S2s
+
+DUCKED_GAIN = 0.25
+DUCK_RAMP_MS = 40
+RELEASE_RAMP_MS = 120
+
+
+class Extension:
+    """Sends the events of the groups the client opted in to."""
+
+    def __init__(self, outbox: Outbox, info: JsonObject) -> None:
+        """`info`: what `s2s.session.info` tells about this server."""
+        self._outbox = outbox
+        self._info = info
+        self._groups: frozenset[str] = frozenset()
+        self._informed = False
+
+    def configure(self, s2s: S2s | None) -> None:
+        self._groups = frozenset(() if s2s is None else s2s.events)
+        if "state" in self._groups and not self._informed:
+            self._informed = True
+            self._outbox.send({"type": "s2s.session.info", **self._info})
+
+    def wants(self, group: str) -> bool:
+        return group in self._groups
+
+    def partial(self, transcript: Transcript) -> None:
+        if self.wants("input_transcript"):
+            self._outbox.send(
+                {
+                    "type": "s2s.input_transcript.updated",
+                    "item_id": transcript.item_id,
+                    "content_index": 0,
+                    "text": transcript.text,
+                    "stable_chars": transcript.stable_chars,
+                    "audio_end_ms": transcript.audio_end_ms,
+                }
+            )
+
+    def sources(self, response_id: str, found: SourcesFound) -> None:
+        if self.wants("sources"):
+            search: JsonObject = {"response_id": response_id, "search_id": found.search_id}
+            self._outbox.send(
+                {"type": "s2s.response.search_started", **search, "kind": found.kind, "query": found.query}
+            )
+            sources: list[JsonObject] = [
+                {
+                    "id": source.id,
+                    "title": source.title,
+                    "path": source.path,
+                    "snippet": source.snippet,
+                    "score": round(source.score, 4),
+                }
+                for source in found.sources
+            ]
+            error = {} if found.error is None else {"error": found.error}
+            self._outbox.send({"type": "s2s.response.sources", **search, "sources": sources, **error})
+
+    def words(self, response_id: str, item_id: str, words: Sequence[Word]) -> None:
+        if words and self.wants("words"):
+            self._outbox.send(
+                {
+                    "type": "s2s.response.words",
+                    "response_id": response_id,
+                    "item_id": item_id,
+                    "content_index": 0,
+                    "words": [
+                        {
+                            "start": word.start,
+                            "end": word.end,
+                            "start_ms": round(word.start_ms),
+                            "end_ms": round(word.end_ms),
+                        }
+                        for word in words
+                    ],
+                }
+            )
+
+    def gain(self, ducked: bool) -> None:
+        self._outbox.send(
+            {
+                "type": "s2s.playback.gain",
+                "gain": DUCKED_GAIN if ducked else 1.0,
+                "ramp_ms": DUCK_RAMP_MS if ducked else RELEASE_RAMP_MS,
+                "reason": "speech_onset" if ducked else "speech_dropped",
+            }
+        )
+
+    def heard(self, item_id: str, transcript: str, heard_chars: int, audio_end_ms: int) -> None:
+        if self.wants("words"):
+            self._outbox.send(
+                {
+                    "type": "s2s.item.heard",
+                    "item_id": item_id,
+                    "transcript": transcript,
+                    "heard_chars": heard_chars,
+                    "audio_end_ms": audio_end_ms,
+                }
+            )
+
+    def metrics(self, response: Response, interrupted_at_ms: int | None) -> None:
+        if self.wants("metrics"):
+            timeline = response.timeline
+            first_audio_s = timeline.at_s("tts_first_audio")
+            tts_rtf = None
+            if first_audio_s is not None and response.audio_ms:
+                tts_rtf = max(0.0, response.synthesized_at_s - first_audio_s) * 1000 / response.audio_ms
+            self._outbox.send(
+                {
+                    "type": "s2s.turn.metrics",
+                    **timeline.wire(
+                        item_id=response.item_id,
+                        response_id=response.id,
+                        status=response.status,
+                        audio_ms=round(response.audio_ms),
+                        tts_rtf=tts_rtf,
+                        interrupted_at_ms=interrupted_at_ms,
+                    ),
+                }
+            )

@@ -1,0 +1,258 @@
+"""The WebSocket shell: handshake, admission, and bytes between a socket and a session's thread. Decides nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from starlette.responses import JSONResponse
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from talkover.engines import Engines
+from talkover.metrics import Metrics
+from talkover.pipeline.synthesizer import Normalize
+from talkover.realtime.beta import to_beta
+from talkover.realtime.session import SessionOptions
+from talkover.realtime.session_thread import SessionThread
+
+log = logging.getLogger(__name__)
+
+KEY_PROTOCOL = "openai-insecure-api-key."
+BETA_PROTOCOL = "openai-beta.realtime-v1"
+RETRY_AFTER_S = 5
+CLOSE_TIMEOUT_S = 2.0
+"""how long a client that does not read is given to take the close frame"""
+
+
+@dataclass(frozen=True, slots=True)
+class RealtimeOptions:
+    """What the shell needs to know; `session` is the template of every session's options."""
+
+    session: SessionOptions
+    api_key: str | None
+    origin_allowed: Callable[[str | None, str | None], bool]
+    """(origin, host) -> may connect; asked only when no key is configured"""
+    lead_ms: int | None
+    max_sessions: int
+    max_frame_bytes: int
+    max_backlog_bytes: int
+
+
+class RealtimeServer:
+    """Admits sessions and moves their frames."""
+
+    def __init__(self, options: RealtimeOptions, engines: Engines, normalize: Normalize, metrics: Metrics) -> None:
+        self._options = options
+        self._engines = engines
+        self._normalize = normalize
+        self._metrics = metrics
+        self._lock = threading.Lock()
+        self._connections: set[_Connection] = set()
+        self._admitted = 0
+        self._draining = False
+
+    @property
+    def active_sessions(self) -> int:
+        return self._admitted
+
+    async def endpoint(self, socket: WebSocket) -> None:
+        """`GET /v1/realtime`."""
+        refusal = self._refusal(socket)
+        if refusal is not None:
+            await socket.send_denial_response(refusal)
+            return
+        if not self._admit():
+            self._metrics.sessions_refused_total.inc()
+            message = f"All {self._options.max_sessions} sessions are taken; try again in {RETRY_AFTER_S} s"
+            headers = {"Retry-After": str(RETRY_AFTER_S)}
+            await socket.send_denial_response(_error(503, "server_full", message, headers))
+            return
+        try:
+            await self._serve(socket)
+        finally:
+            with self._lock:
+                self._admitted -= 1
+            self._metrics.sessions_active.set(self._admitted)
+
+    async def shutdown(self) -> None:
+        """Close every session with 1001; new ones are refused."""
+        self._draining = True
+        for connection in tuple(self._connections):
+            connection.close(1001, "server shutdown")
+        deadline = time.monotonic() + CLOSE_TIMEOUT_S
+        while self._connections and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+
+    async def _serve(self, socket: WebSocket) -> None:
+        offered: Sequence[str] = socket.scope.get("subprotocols", [])
+        beta = BETA_PROTOCOL in offered or socket.headers.get("openai-beta") == "realtime=v1"
+        await socket.accept(subprotocol=_subprotocol(offered))
+        connection = _Connection(socket, self._options.max_backlog_bytes)
+        template = self._options.session
+        session = SessionThread(
+            replace(
+                template,
+                model=socket.query_params.get("model") or template.model,
+                expires_at=int(time.time() + template.lifetime_s),
+            ),
+            self._engines,
+            self._normalize,
+            self._options.lead_ms,
+            connection,
+            self._metrics,
+            self._options.max_frame_bytes,
+            connection.resume_reading,
+            to_beta if beta else None,
+        )
+        self._connections.add(connection)
+        self._metrics.sessions_total.inc()
+        log.info("session %s: opened", session.id)
+        session.start()
+        try:
+            await connection.run(session)
+        finally:
+            session.stop()
+            self._connections.discard(connection)
+            stopped = await asyncio.to_thread(session.join)
+            log.info("session %s: closed%s", session.id, "" if stopped else ", an engine is still busy with it")
+
+    def _refusal(self, socket: WebSocket) -> JSONResponse | None:
+        """Why the handshake fails, if it does."""
+        offered: Sequence[str] = socket.scope.get("subprotocols", [])
+        if self._options.api_key is not None:
+            presented = _presented_key(socket.headers.get("authorization"), offered)
+            if not hmac.compare_digest(presented.encode(), self._options.api_key.encode()):
+                message = f"Present the key as 'Authorization: Bearer <key>' or the subprotocol '{KEY_PROTOCOL}<key>'"
+                return _error(401, "invalid_api_key", message)
+        elif not self._options.origin_allowed(socket.headers.get("origin"), socket.headers.get("host")):
+            message = "This page is not served by this server and its origin is not in server.allowed_origins"
+            return _error(403, "origin_not_allowed", message)
+        if "call_id" in socket.query_params or socket.query_params.get("intent") == "transcription":
+            return _error(400, "invalid_value", "call_id and intent=transcription are not offered by this server")
+        return None
+
+    def _admit(self) -> bool:
+        with self._lock:
+            if self._draining or self._admitted >= self._options.max_sessions:
+                return False
+            self._admitted += 1
+        self._metrics.sessions_active.set(self._admitted)
+        return True
+
+
+class _Connection:
+    """One socket: reads into the session's inbox, writes what the session's thread hands over."""
+
+    def __init__(self, socket: WebSocket, max_backlog_bytes: int) -> None:
+        self._socket = socket
+        self._max_backlog_bytes = max_backlog_bytes
+        self._loop = asyncio.get_running_loop()
+        self._frames: asyncio.Queue[str] = asyncio.Queue()  # bounded by bytes, see send
+        self._backlog_bytes = 0
+        self._lock = threading.Lock()
+        self._closing: asyncio.Future[tuple[int, str]] = self._loop.create_future()
+        self._may_read = asyncio.Event()
+
+    # ------------------------------------------------------------------------------- called from other threads
+
+    def send(self, frames: list[str]) -> None:
+        size = sum(len(frame) for frame in frames)
+        with self._lock:
+            self._backlog_bytes += size
+            overflow = self._backlog_bytes > self._max_backlog_bytes
+        if overflow:
+            self.close(1008, "the client does not read")
+        else:
+            self._call(self._enqueue, frames)
+
+    def close(self, code: int, reason: str) -> None:
+        self._call(self._set_closing, code, reason)
+
+    def resume_reading(self) -> None:
+        self._call(self._may_read.set)
+
+    def _call(self, function: Callable[..., None], *arguments: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(function, *arguments)
+        except RuntimeError:
+            log.debug("the event loop is gone")
+
+    # ------------------------------------------------------------------------------------------- on the event loop
+
+    async def run(self, session: SessionThread) -> None:
+        """Move frames until either side closes."""
+        reader = asyncio.create_task(self._read(session))
+        writer = asyncio.create_task(self._write())
+        tasks: set[asyncio.Future[object]] = {reader, writer, self._closing}  # pyright: ignore[reportAssignmentType]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if self._closing.done() and not reader.done():
+                await self._finish(writer, *self._closing.result())
+        finally:
+            reader.cancel()
+            writer.cancel()
+            await asyncio.gather(reader, writer, return_exceptions=True)
+
+    async def _read(self, session: SessionThread) -> None:
+        while True:
+            message = await self._socket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            text: str | None = message.get("text")
+            frame: str | bytes = text if text is not None else message.get("bytes") or b""
+            self._may_read.clear()
+            if not session.inbox.offer_frame(frame):
+                await self._may_read.wait()
+
+    async def _write(self) -> None:
+        try:
+            while True:
+                frame = await self._frames.get()
+                await self._socket.send_text(frame)
+                with self._lock:
+                    self._backlog_bytes -= len(frame)
+        except (WebSocketDisconnect, RuntimeError):  # the client went away between two frames
+            return
+
+    async def _finish(self, writer: asyncio.Task[None], code: int, reason: str) -> None:
+        """Send what is still to be sent, unless the client does not read, then the close frame."""
+        if code != 1008:
+            deadline = self._loop.time() + CLOSE_TIMEOUT_S
+            while not self._frames.empty() and not writer.done() and self._loop.time() < deadline:
+                await asyncio.sleep(0.01)
+        writer.cancel()
+        if self._socket.application_state is WebSocketState.CONNECTED:
+            try:
+                await asyncio.wait_for(self._socket.close(code, reason), CLOSE_TIMEOUT_S)
+            except (TimeoutError, RuntimeError):
+                log.debug("the client did not take the close frame")
+
+    def _enqueue(self, frames: list[str]) -> None:
+        for frame in frames:
+            self._frames.put_nowait(frame)
+
+    def _set_closing(self, code: int, reason: str) -> None:
+        if not self._closing.done():
+            self._closing.set_result((code, reason))
+
+
+def _subprotocol(offered: Sequence[str]) -> str | None:
+    """`realtime` when offered; the key is never echoed."""
+    return "realtime" if "realtime" in offered else None
+
+
+def _presented_key(authorization: str | None, offered: Sequence[str]) -> str:
+    scheme, _, key = (authorization or "").partition(" ")
+    if scheme.lower() == "bearer":
+        return key.strip()
+    return next((token.removeprefix(KEY_PROTOCOL) for token in offered if token.startswith(KEY_PROTOCOL)), "")
+
+
+def _error(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
+    return JSONResponse({"error": error}, status, headers)

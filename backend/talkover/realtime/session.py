@@ -1,0 +1,421 @@
+"""The protocol core of one session: client frames, stage reports and time in, actions out.
+
+No socket, thread, clock or model: the shell (`server.py`) calls `handle` with what happened and the monotonic time, and
+carries out the actions it returns. All state of the session lives here and is changed by one thread.
+
+An answer is *due* once a user turn was understood. It is started as soon as the line is free: nobody speaks, no
+transcript is awaited, no response is active. So two utterances in a row get one answer, a cough that interrupts an
+answer nothing was heard of does not lose it, and a response that may not be interrupted is waited for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from talkover.engines import VadStream
+from talkover.messages import Output, StageFailed, Transcript
+from talkover.metrics import Timeline
+from talkover.pipeline.cancel import Generations
+from talkover.pipeline.receiver import InputOverflow, Receiver, ReceiverEvent, SpeechPiece
+from talkover.realtime.actions import Action, Close, NextId, Outbox, StageError
+from talkover.realtime.answers import Answers
+from talkover.realtime.conversation import Conversation, Entry
+from talkover.realtime.errors import ProtocolError
+from talkover.realtime.events import (
+    AudioAppend,
+    AudioClear,
+    AudioCommit,
+    ClientEvent,
+    ItemCreate,
+    ItemDelete,
+    ItemRetrieve,
+    ItemTruncate,
+    PlaybackUpdated,
+    ResponseCancel,
+    ResponseCreate,
+    SessionUpdate,
+    parse_client_event,
+)
+from talkover.realtime.extension import Extension
+from talkover.realtime.fields import JsonObject
+from talkover.realtime.ids import new_id
+from talkover.realtime.items import ContentPart, Item
+from talkover.realtime.settings import ResponseOptions, ResponsePlan, SessionSettings, TurnDetection
+from talkover.realtime.user_turns import UserTurn, UserTurns
+from talkover.vad.endpointing import (
+    LikelyEnd,
+    OnsetDropped,
+    SpeechEnded,
+    SpeechOnset,
+    SpeechResumed,
+    SpeechStarted,
+    TurnOptions,
+)
+
+MAX_IDLE_PROMPTS = 3
+"""times in a row that silence is answered before the agent just waits"""
+
+NOT_UNDERSTOOD = "Sorry, I could not hear that properly. Could you say it again?"
+"""spoken when recognition failed: the user must not wait for an answer that never comes"""
+
+Report = Transcript | Output
+Frame = str | bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """What the server decides for every session."""
+
+    model: str
+    expires_at: int
+    """seconds since the epoch, as told to the client"""
+    lifetime_s: float
+    settings: SessionSettings
+    vad_options: TurnOptions
+    """thresholds the protocol has no field for"""
+    pre_roll_ms: int
+    asr_timeout_s: float
+    response_timeout_s: float
+    """without any progress of the pipeline for so long a response has failed"""
+    resolve_voice: Callable[[str], str | None]
+    info: JsonObject
+    """told to clients of the extension"""
+
+
+class RealtimeSession:
+    """One conversation."""
+
+    def __init__(
+        self,
+        options: SessionOptions,
+        vad: VadStream,
+        main: Generations,
+        aside: Generations,
+        next_id: NextId = new_id,
+    ) -> None:
+        self.id = next_id("sess_")
+        self._options = options
+        self._next_id = next_id
+        self._settings = options.settings
+        self._outbox = Outbox(next_id)
+        self._extension = Extension(self._outbox, options.info)
+        self._conversation = Conversation(next_id("conv_"))
+        self._receiver = Receiver(vad)
+        self._turns = UserTurns(
+            self._conversation,
+            self._receiver,
+            self._outbox,
+            self._extension,
+            next_id,
+            options.asr_timeout_s,
+            self._turn_done,
+        )
+        self._answers = Answers(
+            self._conversation, self._outbox, self._extension, main, aside, next_id, options.response_timeout_s
+        )
+        self._due: UserTurn | None = None
+        self._answering: UserTurn | None = None
+        self._apology_due = False
+        self._idle_from_s: float | None = None
+        self._idle_prompts = 0
+        self._expires_s = 0.0
+        self._closed = False
+        self._apply_turn_detection(None)
+
+    # --------------------------------------------------------------------------------------------- for the shell
+
+    def open(self, now_s: float) -> list[Action]:
+        """The connection is there."""
+        self._expires_s = now_s + self._options.lifetime_s
+        self._outbox.send({"type": "session.created", "session": self._session_wire()})
+        return self._outbox.take()
+
+    def handle(self, happened: Frame | Report | None, now_s: float) -> list[Action]:
+        """A client's frame, a stage's report, or None when only time has passed. Returns what is to be done, in order.
+
+        Frames may only be given while `ready_for_frames`.
+        """
+        if self._closed:
+            return []
+        if isinstance(happened, (str, bytes)):
+            self._frame(happened, now_s)
+        elif isinstance(happened, Transcript):
+            self._turns.transcript(happened, now_s)
+        elif isinstance(happened, StageFailed) and happened.response_id is None:
+            self._outbox.act(StageError(happened.stage))
+            self._turns.failed(happened.item_id, happened.error, now_s)
+        elif happened is not None:
+            self._answers.take(happened, now_s)
+        if self._receiver.is_busy:
+            self._hear(now_s)
+        self._watch(now_s)
+        self._answer_if_due(now_s)
+        return self._outbox.take()
+
+    @property
+    def ready_for_frames(self) -> bool:
+        """False while audio of an earlier frame is still being worked off."""
+        return not self._receiver.is_busy
+
+    def wait_s(self, now_s: float) -> float:
+        """Seconds after which `handle(None)` is due at the latest."""
+        if self._receiver.is_busy:
+            return 0.0
+        deadlines = [self._expires_s, *self._turns.deadlines_s(), *self._answers.deadlines_s()]
+        idle_at_s = self._idle_at_s()
+        if idle_at_s is not None:
+            deadlines.append(idle_at_s)
+        return max(0.0, min(deadlines) - now_s)
+
+    def refuse(self, response_id: str, now_s: float) -> list[Action]:
+        """The pipeline did not take a request."""
+        active = self._answers.active
+        if active is not None and active.id == response_id:
+            self._answers.refuse(active, now_s)
+        return self._outbox.take()
+
+    # --------------------------------------------------------------------------------------------- client events
+
+    def _frame(self, frame: Frame, now_s: float) -> None:
+        event: ClientEvent | None = None
+        try:
+            event = parse_client_event(frame)
+            self._client_event(event, now_s)
+        except ProtocolError as error:
+            caused_by = error.event_id if event is None else event.event_id
+            self._outbox.send(error.caused_by(caused_by).event())
+
+    def _client_event(self, event: ClientEvent, now_s: float) -> None:
+        match event:
+            case AudioAppend():
+                self._receiver.push(event.audio, self._settings.input_format)
+            case AudioCommit():
+                self._turns.commit(now_s)
+            case AudioClear():
+                self._turns.clear()
+                self._outbox.send({"type": "input_audio_buffer.cleared"})
+            case SessionUpdate():
+                self._update(event.session)
+            case ItemCreate():
+                self._create_item(event, now_s)
+            case ItemRetrieve(item_id=item_id):
+                entry = self._entry(item_id, "item_retrieve_invalid_item_id")
+                item = self._conversation.heard_item(entry)
+                self._outbox.send({"type": "conversation.item.retrieved", "item": item.wire(with_audio=True)})
+            case ItemDelete(item_id=item_id):
+                self._entry(item_id, "item_delete_invalid_item_id")
+                self._conversation.delete(item_id)
+                self._outbox.send({"type": "conversation.item.deleted", "item_id": item_id})
+            case ItemTruncate():
+                played_ms = self._answers.truncate(event.item_id, event.audio_end_ms, now_s)
+                self._outbox.send(
+                    {
+                        "type": "conversation.item.truncated",
+                        "item_id": event.item_id,
+                        "content_index": event.content_index,
+                        "audio_end_ms": played_ms,
+                    }
+                )
+            case ResponseCreate():
+                self._create_response(event.options, now_s)
+            case ResponseCancel(response_id=response_id):
+                self._answers.cancel(response_id, now_s)
+                self._due = None
+            case PlaybackUpdated():
+                self._answers.played(event.item_id, event.audio_played_ms, event.ended, now_s)
+
+    def _entry(self, item_id: str, code: str) -> Entry:
+        entry = self._conversation.get(item_id)
+        if entry is None:
+            raise ProtocolError(code, f"Item {item_id!r} does not exist", "item_id")
+        return entry
+
+    def _update(self, patch: JsonObject) -> None:
+        before = self._settings
+        self._settings = before.updated(patch, self._options.resolve_voice)
+        self._outbox.send({"type": "session.updated", "session": self._session_wire()})
+        if self._settings.s2s != before.s2s:
+            self._extension.configure(self._settings.s2s)
+        if self._settings.turn_detection != before.turn_detection:
+            self._apply_turn_detection(before.turn_detection)
+        self._turns.settings = self._settings
+
+    def _apply_turn_detection(self, before: TurnDetection | None) -> None:
+        detection = self._settings.turn_detection
+        self._turns.settings = self._settings
+        self._idle_prompts = 0
+        if detection is None:
+            self._receiver.configure(None, 0)
+            if before is not None:
+                self._turns.drop()
+                self._receiver.open_all()
+            return
+        if before is None:
+            self._turns.drop()
+        self._receiver.configure(
+            turn_options(detection, self._options.vad_options),
+            max(detection.prefix_padding_ms, self._options.pre_roll_ms),
+        )
+
+    def _create_item(self, event: ItemCreate, now_s: float) -> None:
+        item = event.item
+        previous = self._conversation.create(item, event.previous_item_id)
+        for event_type in ("conversation.item.added", "conversation.item.done"):
+            self._outbox.send({"type": event_type, "previous_item_id": previous, "item": item.wire()})
+        for part in item.content:
+            if part.type == "input_audio" and part.audio and part.transcript is None:
+                self._turns.transcribe_item(item, part.audio, self._settings.input_format, now_s)
+                break
+
+    def _create_response(self, options: ResponseOptions, now_s: float) -> None:
+        plan = options.resolve(self._settings, self._options.resolve_voice)
+        self._conversation.check_inputs(plan)
+        timeline = Timeline()
+        timeline.mark("requested", now_s)
+        if plan.out_of_band:
+            self._answers.start_aside(plan, timeline, now_s)
+            return
+        active = self._answers.active
+        if active is not None:
+            raise ProtocolError(
+                "conversation_already_has_active_response",
+                f"Conversation already has an active response: {active.id}. Wait until it is done",
+            )
+        self._due = None
+        self._begin(plan, timeline, None, now_s)
+
+    # ------------------------------------------------------------------------------------------------- the user
+
+    def _hear(self, now_s: float) -> None:
+        detection = self._settings.turn_detection
+        may_interrupt = detection is None or detection.interrupt_response
+        audible = self._answers.playback.is_audible(now_s)
+        for event in self._receiver.step(audible):
+            self._receiver_event(event, may_interrupt, audible, now_s)
+
+    def _receiver_event(self, event: ReceiverEvent, may_interrupt: bool, audible: bool, now_s: float) -> None:
+        match event:
+            case SpeechOnset():
+                if audible and may_interrupt:
+                    self._answers.duck(True)
+            case OnsetDropped():
+                self._answers.duck(False)
+            case SpeechStarted():
+                self._idle_prompts = 0
+                self._turns.started(event)
+                if may_interrupt:
+                    interruption = self._answers.interrupt(now_s, "turn_detected")
+                    if interruption.unheard is not None and self._answering is not None:
+                        self._due = self._answering
+                else:
+                    self._answers.duck(False)
+            case SpeechPiece():
+                self._turns.piece(event)
+            case LikelyEnd():
+                self._turns.likely_end(event)
+            case SpeechResumed():
+                self._turns.resumed(event)
+            case SpeechEnded():
+                self._turns.ended(event, now_s)
+            case InputOverflow(dropped_ms=dropped_ms):
+                message = (
+                    f"Without turn detection a commit is due every 5 minutes of audio; {dropped_ms} ms were dropped"
+                )
+                self._outbox.send(ProtocolError("invalid_value", message, "audio").event())
+
+    def _turn_done(self, turn: UserTurn, text: str | None, now_s: float) -> None:
+        """A user turn was understood (text), empty (""), or recognition failed (None)."""
+        detection = self._settings.turn_detection
+        answers = turn.answered_automatically and detection is not None and detection.create_response
+        if answers and text is None:
+            self._apology_due = True
+        if answers and text != "":
+            self._due = turn
+        active = self._answers.active
+        if active is not None and not active.dispatched and not self._turns.is_awaiting:
+            self._answers.dispatch(active, now_s)
+
+    # ------------------------------------------------------------------------------------------------ the agent
+
+    def _answer_if_due(self, now_s: float) -> None:
+        busy = self._answers.active is not None or self._turns.is_awaiting
+        speaking = self._turns.open is not None and self._turns.open.answered_automatically
+        if self._due is None or busy or speaking:
+            return
+        turn, self._due = self._due, None
+        plan = ResponseOptions().resolve(self._settings, self._options.resolve_voice)
+        self._begin(plan, turn.timeline, turn, now_s, NOT_UNDERSTOOD if self._apology_due else None)
+        self._apology_due = False
+
+    def _begin(
+        self, plan: ResponsePlan, timeline: Timeline, turn: UserTurn | None, now_s: float, say: str | None = None
+    ) -> None:
+        self._answering = turn
+        item_id = turn.item_id if turn is not None else self._conversation.last_id
+        self._answers.start(plan, timeline, item_id, now_s, say, ready=not self._turns.is_awaiting)
+
+    # --------------------------------------------------------------------------------------------------- time
+
+    def _watch(self, now_s: float) -> None:
+        self._turns.watch(now_s)
+        self._answers.watch(now_s)
+        quiet = self._answers.active is None and self._turns.open is None and not self._turns.is_awaiting
+        if not quiet:
+            self._idle_from_s = None
+        elif self._idle_from_s is None:
+            self._idle_from_s = now_s
+        idle_at_s = self._idle_at_s()
+        if idle_at_s is not None and now_s >= idle_at_s:
+            self._prompt_idle_user(now_s)
+        if now_s >= self._expires_s:
+            self._outbox.send(ProtocolError("session_expired", "The session has reached its maximum duration").event())
+            self._outbox.act(Close(1001, "session expired"))
+            self._closed = True
+
+    def _idle_at_s(self) -> float | None:
+        """When silence is answered; None when it is not."""
+        detection = self._settings.turn_detection
+        if detection is None or detection.idle_timeout_ms is None or self._idle_from_s is None:
+            return None
+        if self._idle_prompts >= MAX_IDLE_PROMPTS or self._conversation.last_id is None:
+            return None
+        return max(self._idle_from_s, self._answers.playback.ends_s()) + detection.idle_timeout_ms / 1000
+
+    def _prompt_idle_user(self, now_s: float) -> None:
+        self._idle_prompts += 1
+        detection = self._settings.turn_detection
+        idle_ms = detection.idle_timeout_ms if detection is not None else None
+        end_ms = round(self._receiver.now_ms)
+        item = Item(
+            self._next_id("item_"), "message", role="user", content=(ContentPart("input_audio", transcript=""),)
+        )
+        self._outbox.send(
+            {
+                "type": "input_audio_buffer.timeout_triggered",
+                "audio_start_ms": max(0, end_ms - (idle_ms or 0)),
+                "audio_end_ms": end_ms,
+                "item_id": item.id,
+            }
+        )
+        self._turns.add_item(item)
+        timeline = Timeline()
+        timeline.mark("requested", now_s)
+        plan = ResponseOptions().resolve(self._settings, self._options.resolve_voice)
+        self._begin(plan, timeline, None, now_s)
+
+    def _session_wire(self) -> JsonObject:
+        return self._settings.wire(self.id, self._options.model, self._options.expires_at)
+
+
+def turn_options(detection: TurnDetection, defaults: TurnOptions) -> TurnOptions:
+    """The endpointer's options for the protocol's turn detection."""
+    return TurnOptions(
+        mode=detection.type,
+        threshold=detection.threshold if detection.type == "server_vad" else defaults.threshold,
+        silence_duration_ms=detection.silence_duration_ms,
+        eagerness=detection.eagerness,
+        min_speech_ms=defaults.min_speech_ms,
+        barge_in_ms=defaults.barge_in_ms,
+        max_utterance_ms=defaults.max_utterance_ms,
+    )

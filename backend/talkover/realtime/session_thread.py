@@ -1,0 +1,220 @@
+"""The thread of one session: feeds the protocol core and carries out its actions. The core decides, this only does."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from talkover.engines import Engines, IsStale
+from talkover.messages import SpeechDropped, SpeechSegment, StageFailed, Transcript
+from talkover.metrics import Metrics
+from talkover.pipeline.cancel import Generations
+from talkover.pipeline.lane import Lane
+from talkover.pipeline.queues import Inbox
+from talkover.pipeline.recognizer import Recognizer
+from talkover.pipeline.stage import StageThread
+from talkover.pipeline.synthesizer import Normalize
+from talkover.realtime.actions import (
+    Action,
+    BargedIn,
+    Close,
+    Hold,
+    LaneName,
+    Recognize,
+    ReplaceLane,
+    ReplaceRecognizer,
+    Respond,
+    ResponseFinished,
+    Send,
+    StageError,
+    StaleDropped,
+    TurnFinished,
+)
+from talkover.realtime.events import encode_event
+from talkover.realtime.fields import JsonObject
+from talkover.realtime.session import RealtimeSession, SessionOptions
+
+log = logging.getLogger(__name__)
+
+MAX_REPORTS = 256
+MAX_SPEECH_PIECES = 512
+"""about 50 s of speech waiting for recognition; then the socket is read no further"""
+MAX_REPLACEMENTS = 3
+"""stuck engines a session survives"""
+JOIN_S = 5.0
+
+
+class Outlet(Protocol):
+    """Where frames go. Called from the session thread; must not block."""
+
+    def send(self, frames: list[str]) -> None: ...
+
+    def close(self, code: int, reason: str) -> None: ...
+
+
+class SessionThread:
+    """One session at work."""
+
+    def __init__(
+        self,
+        options: SessionOptions,
+        engines: Engines,
+        normalize: Normalize,
+        lead_ms: int | None,
+        outlet: Outlet,
+        metrics: Metrics,
+        max_frame_bytes: int,
+        on_frame_room: Callable[[], None],
+        rename: Callable[[JsonObject], JsonObject | None] | None = None,
+    ) -> None:
+        """`rename` changes events on the last step, for clients of the beta protocol."""
+        self._engines = engines
+        self._normalize = normalize
+        self._lead_ms = lead_ms
+        self._outlet = outlet
+        self._metrics = metrics
+        self._rename = rename
+        self._generations: dict[LaneName, Generations] = {"main": Generations(), "aside": Generations()}
+        self._core = RealtimeSession(
+            options, engines.vad.stream(), self._generations["main"], self._generations["aside"]
+        )
+        self.id = self._core.id
+        self.inbox: Inbox[Any] = Inbox(MAX_REPORTS, 2 * max_frame_bytes, on_frame_room)
+        self._lanes: dict[LaneName, Lane] = {"main": self._new_lane("main")}
+        self._recognizing = self._new_recognizer()
+        self._replacements = 0
+        self._abandoned: list[Lane | StageThread[Any, Any]] = []
+        self._thread = threading.Thread(target=self._run, name=f"receiver-{self.id}", daemon=True)
+
+    def start(self) -> None:
+        self._metrics.watch_queues(self.id, self._queue_depths)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """The connection is gone: everything in the works is stale. Does not wait."""
+        self.inbox.close()
+        for lane in tuple(self._lanes.values()):
+            lane.close()
+        self._recognizing.close()
+
+    def join(self, timeout_s: float = JOIN_S) -> bool:
+        """Wait for the session's threads; False when one is stuck in its engine."""
+        self._thread.join(timeout_s)
+        workers = (*self._lanes.values(), self._recognizing, *self._abandoned)
+        return all(tuple(worker.join(timeout_s) for worker in workers)) and not self._thread.is_alive()
+
+    # ---------------------------------------------------------------------------------------------- the thread
+
+    def _run(self) -> None:
+        core = self._core
+        try:
+            self._perform(core.open(time.monotonic()))
+            while not self.inbox.is_closed:
+                frames_wanted = core.ready_for_frames and self._recognizing.queue.has_room
+                wait_s = core.wait_s(time.monotonic())
+                happened = self.inbox.get(wait_s if frames_wanted or not core.ready_for_frames else 0.05, frames_wanted)
+                self._perform(core.handle(happened, time.monotonic()))
+        except Exception:
+            log.exception("session %s: internal error", self.id)
+            self._metrics.errors_total.labels("session").inc()
+            self._outlet.close(1011, "internal error")
+        finally:
+            self._metrics.forget_queues(self.id)
+            self.stop()
+
+    def _perform(self, actions: list[Action]) -> None:
+        """Carry out actions in order; events that follow each other go out together."""
+        frames: list[str] = []
+        for action in actions:
+            if isinstance(action, Send):
+                event = self._rename(action.event) if self._rename else action.event
+                if event is not None:
+                    frames.append(encode_event(event))
+                continue
+            if isinstance(action, Close) and frames:
+                self._outlet.send(frames)
+                frames = []
+            self._do(action)
+        if frames:
+            self._outlet.send(frames)
+
+    def _do(self, action: Action) -> None:
+        metrics = self._metrics
+        match action:
+            case Recognize(item):
+                if not self._recognizing.queue.try_put(item):
+                    log.warning("session %s: the recognizer's queue is full, speech was dropped", self.id)
+                    metrics.errors_total.labels("recognizer").inc()
+            case Respond(lane, request):
+                if not self._lane(lane).submit(request):
+                    self._perform(self._core.refuse(request.response_id, time.monotonic()))
+            case Hold(on):
+                sender = self._lane("main").sender
+                sender.hold() if on else sender.release()
+            case ReplaceLane(lane):
+                self._replace(self._lanes.pop(lane))
+                self._lanes[lane] = self._new_lane(lane)
+            case ReplaceRecognizer():
+                self._replace(self._recognizing)
+                self._recognizing = self._new_recognizer()
+            case Close(code, reason):
+                self._outlet.close(code, reason)
+            case ResponseFinished():
+                self._log_response(action)
+            case TurnFinished(status):
+                metrics.turns_total.labels(status).inc()
+            case BargedIn():
+                metrics.barge_ins_total.inc()
+            case StaleDropped():
+                metrics.stale_dropped_total.inc()
+            case StageError(stage):
+                metrics.errors_total.labels(stage).inc()
+            case Send():
+                pass
+
+    def _log_response(self, action: ResponseFinished) -> None:
+        self._metrics.responses_total.labels(action.status).inc()
+        self._metrics.observe_turn(action.timeline)
+        marks = " ".join(f"{name}={at_ms}" for name, at_ms in action.timeline.marks_ms().items())
+        reason = f" ({action.reason})" if action.reason else ""
+        log.info(
+            "session %s: response %s%s, %d ms of audio; %s", self.id, action.status, reason, action.audio_ms, marks
+        )
+
+    # ------------------------------------------------------------------------------------------------- threads
+
+    def _report(self, item: Any, is_stale: IsStale) -> bool:
+        return self.inbox.report(item, is_stale)
+
+    def _lane(self, name: LaneName) -> Lane:
+        if name not in self._lanes:
+            self._lanes[name] = self._new_lane(name)
+        return self._lanes[name]
+
+    def _new_lane(self, name: LaneName) -> Lane:
+        return Lane(
+            self._engines, self._normalize, self._generations[name], self._report, self._lead_ms, f"{name}-{self.id}"
+        )
+
+    def _new_recognizer(self) -> StageThread[SpeechSegment | SpeechDropped, Transcript | StageFailed]:
+        return StageThread(Recognizer(self._engines.asr), self._report, _never_stale, MAX_SPEECH_PIECES, self.id)
+
+    def _replace(self, worker: Lane | StageThread[Any, Any]) -> None:
+        """Leave a stuck worker to end by itself. Raises RuntimeError when it happens too often."""
+        worker.close()
+        self._abandoned.append(worker)
+        self._replacements += 1
+        if self._replacements > MAX_REPLACEMENTS:
+            raise RuntimeError(f"engines were stuck {self._replacements} times")
+
+    def _queue_depths(self) -> dict[str, int]:
+        depths = {"recognizer": len(self._recognizing.queue)}
+        lane = self._lanes.get("main")
+        return depths if lane is None else depths | lane.queue_depths()
+
+
+def _never_stale(_item: object) -> IsStale:
+    return lambda: False
