@@ -237,6 +237,20 @@ def test_twenty_megabytes_of_audio_are_fast():
     assert len(event.audio) == 15_000_000
 
 
+@pytest.mark.parametrize("value", ["[],", "{},", "1,", '"a":1,'])
+def test_twenty_megabytes_of_small_values_are_refused_undecoded(value: str):
+    frame = '{"type": "session.update", "session": {"prompt": {"a": [' + value * (20_000_000 // len(value))
+    start = time.process_time()
+    assert refusal(frame).code == "invalid_event"
+    assert time.process_time() - start < 1.0
+
+
+def test_long_text_is_no_reason_to_refuse():
+    text = "First, second, [third], " * 8000
+    item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
+    assert parsed({"type": "conversation.item.create", "item": item}).item.text == text
+
+
 @pytest.mark.parametrize("previous", ["root", "item_1", None])
 def test_item_create_says_where(previous: str | None):
     event = parsed({"type": "conversation.item.create", "item": USER_ITEM, "previous_item_id": previous})

@@ -98,19 +98,12 @@ class Item:
         """All that was said or written in a message, joined."""
         return "".join(part.said for part in self.content)
 
-    @property
-    def has_audio(self) -> bool:
-        return any(part.type in ("input_audio", "output_audio") for part in self.content)
-
     def with_status(self, status: Status) -> Item:
         return replace(self, status=status)
 
     def with_transcript(self, transcript: str, content_index: int = 0) -> Item:
         """With the text of one audio part known or cut."""
         return self._with_part(content_index, replace(self.content[content_index], transcript=transcript))
-
-    def with_text(self, text: str, content_index: int = 0) -> Item:
-        return self._with_part(content_index, replace(self.content[content_index], text=text))
 
     def with_content(self, *content: ContentPart) -> Item:
         return replace(self, content=content)
