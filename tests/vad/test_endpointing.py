@@ -1,0 +1,407 @@
+"""Turns from probabilities, told in seconds of speech and silence."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TypeVar
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from talkover.vad.endpointing import (
+    FRAME_MS,
+    PATIENCE,
+    Endpointer,
+    LikelyEnd,
+    OnsetDropped,
+    SpeechEnded,
+    SpeechOnset,
+    SpeechResumed,
+    SpeechStarted,
+    TurnEvent,
+    TurnOptions,
+    semantic_silence_ms,
+)
+
+E = TypeVar("E")
+SPEECH_DBFS, ROOM_DBFS = -25.0, -70.0
+
+
+class Talk:
+    """A user in front of an endpointer."""
+
+    def __init__(self, **options: object) -> None:
+        self.endpointer = Endpointer(TurnOptions(**options))  # type: ignore[arg-type]
+        self.agent_audible = False
+
+    def speech(self, seconds: float, probability: float = 0.95, level_dbfs: float = SPEECH_DBFS) -> list[TurnEvent]:
+        frames = round(seconds * 1000 / FRAME_MS)
+        return [e for _ in range(frames) for e in self.endpointer.feed(probability, level_dbfs, self.agent_audible)]
+
+    def silence(self, seconds: float) -> list[TurnEvent]:
+        return self.speech(seconds, probability=0.02, level_dbfs=ROOM_DBFS)
+
+
+def kinds(events: list[TurnEvent]) -> list[str]:
+    return [type(event).__name__ for event in events]
+
+
+def only(events: list[TurnEvent], kind: type[E]) -> E:
+    found = [event for event in events if isinstance(event, kind)]
+    assert len(found) == 1, events
+    return found[0]
+
+
+# --------------------------------------------------------------------------------------------------------- one turn
+
+
+def test_silence_is_no_event():
+    assert Talk().silence(10) == []
+
+
+def test_a_turn_from_onset_to_end():
+    talk = Talk()
+    events = talk.silence(0.96) + talk.speech(0.96) + talk.silence(0.96)
+    assert kinds(events) == ["SpeechOnset", "SpeechStarted", "LikelyEnd", "SpeechEnded"]
+    assert only(events, SpeechOnset).at_ms == 960 + 64
+    assert only(events, SpeechStarted) == SpeechStarted(start_ms=960, at_ms=960 + 96)
+    assert only(events, LikelyEnd) == LikelyEnd(end_ms=1920 + 192, revision=0)
+    assert only(events, SpeechEnded) == SpeechEnded(1920 + 512, 1920, revision=0, reason="silence")
+
+
+@pytest.mark.parametrize(("silence_ms", "ended_ms"), [(200, 224), (320, 320), (500, 512), (1000, 1024)])
+def test_server_vad_ends_at_the_first_frame_that_completes_the_silence(silence_ms: int, ended_ms: float):
+    talk = Talk(silence_duration_ms=silence_ms)
+    events = talk.speech(0.96) + talk.silence(2)
+    ended = only(events, SpeechEnded)
+    assert ended.end_ms - ended.voiced_end_ms == ended_ms
+    assert only(events, LikelyEnd).end_ms < ended.end_ms
+
+
+def test_in_speech_between_start_and_end():
+    talk = Talk()
+    talk.speech(0.064)
+    assert not talk.endpointer.in_speech
+    talk.speech(0.032)
+    assert talk.endpointer.in_speech
+    talk.silence(0.48)
+    assert talk.endpointer.in_speech
+    talk.silence(0.032)
+    assert not talk.endpointer.in_speech
+
+
+def test_a_pause_makes_a_new_revision():
+    talk = Talk()
+    events = talk.speech(0.64) + talk.silence(0.32) + talk.speech(0.64) + talk.silence(0.96)
+    assert kinds(events) == [
+        *("SpeechOnset", "SpeechStarted", "LikelyEnd", "SpeechResumed", "LikelyEnd", "SpeechEnded"),
+    ]
+    assert [event.revision for event in events if isinstance(event, LikelyEnd)] == [0, 1]
+    assert only(events, SpeechResumed) == SpeechResumed(at_ms=640 + 320 + 32, revision=1)
+    assert only(events, SpeechEnded).revision == 1
+
+
+def test_a_short_pause_is_no_event():
+    talk = Talk()
+    events = talk.speech(0.64) + talk.silence(0.16) + talk.speech(0.64)
+    assert kinds(events) == ["SpeechOnset", "SpeechStarted"]
+
+
+def test_hysteresis_keeps_a_voice_that_fades():
+    talk = Talk(threshold=0.5)
+    talk.speech(0.32)
+    assert talk.speech(3, probability=0.36) == []
+    assert kinds(talk.speech(0.96, probability=0.34)) == ["LikelyEnd", "SpeechEnded"]
+    assert talk.speech(3, probability=0.45) == []
+
+
+def test_a_click_is_nothing_and_a_cough_is_dropped():
+    talk = Talk()
+    assert talk.speech(0.032) + talk.silence(0.5) == []
+    assert kinds(talk.speech(0.064) + talk.silence(0.5)) == ["SpeechOnset", "OnsetDropped"]
+    assert not talk.endpointer.in_speech
+
+
+def test_an_endless_utterance_is_cut_and_goes_on_as_a_new_one():
+    talk = Talk(max_utterance_ms=3200)
+    events = talk.speech(6)
+    assert kinds(events) == [
+        *("SpeechOnset", "SpeechStarted", "LikelyEnd", "SpeechEnded", "SpeechOnset", "SpeechStarted"),
+    ]
+    ended = only(events, SpeechEnded)
+    assert (ended.end_ms, ended.reason) == (3200, "too_long")
+    assert [event.start_ms for event in events if isinstance(event, SpeechStarted)] == [0, 3200]
+
+
+def test_no_speech_needed_starts_at_the_first_voiced_frame():
+    talk = Talk(min_speech_ms=0)
+    assert kinds(talk.speech(0.032)) == ["SpeechOnset", "SpeechStarted"]
+
+
+def test_nan_counts_as_silence():
+    talk = Talk()
+    talk.speech(0.64)
+    assert kinds(talk.speech(0.96, probability=math.nan, level_dbfs=math.nan)) == ["LikelyEnd", "SpeechEnded"]
+
+
+# ----------------------------------------------------------------------------------------------------- the client acts
+
+
+def test_commit_ends_the_utterance_without_an_event():
+    talk = Talk()
+    talk.speech(0.64)
+    talk.endpointer.finish_utterance()
+    assert not talk.endpointer.in_speech
+    assert talk.silence(2) == []
+
+
+def test_speech_after_a_commit_is_a_new_utterance():
+    talk = Talk()
+    talk.speech(0.64)
+    talk.endpointer.finish_utterance()
+    assert only(talk.speech(0.32), SpeechStarted).start_ms == 640
+
+
+def test_options_apply_to_the_next_utterance():
+    talk = Talk(silence_duration_ms=500)
+    talk.speech(0.64)
+    talk.endpointer.configure(TurnOptions(silence_duration_ms=1000))
+    assert "SpeechEnded" in kinds(talk.silence(0.6))
+    talk.speech(0.64)
+    assert "SpeechEnded" not in kinds(talk.silence(0.6))
+
+
+def test_skipped_audio_moves_the_clock():
+    talk = Talk()
+    talk.speech(0.64)
+    talk.endpointer.skip_to(10_005)
+    assert not talk.endpointer.in_speech
+    assert only(talk.speech(0.32), SpeechStarted).start_ms == 10_005
+
+
+# -------------------------------------------------------------------------------------------------------- semantic_vad
+
+
+def silence_until_end_ms(text: str | None, **options: object) -> float:
+    talk = Talk(mode="semantic_vad", **options)
+    talk.speech(0.96)
+    talk.silence(0.192)
+    if text is not None:
+        talk.endpointer.hear(text)
+    ended = only(talk.silence(12), SpeechEnded)
+    return ended.end_ms - ended.voiced_end_ms
+
+
+@pytest.mark.parametrize(
+    "text", ["what is the time", "can you tell me what time it is", "yes", "今天天气怎么样", "好的"]
+)
+def test_a_finished_question_ends_soon(text: str):
+    assert 350 <= silence_until_end_ms(text) <= 480
+
+
+@pytest.mark.parametrize(
+    "text", ["my number is", "i want to", "um", "tell me about the", "turn it on and", "我想", "因为"]
+)
+def test_hesitation_is_waited_for(text: str):
+    assert 2000 <= silence_until_end_ms(text) <= 4032
+
+
+@pytest.mark.parametrize(
+    ("eagerness", "plain_ms", "limit_ms"), [("low", 1200, 8000), ("auto", 800, 4000), ("high", 500, 2000)]
+)
+def test_plain_silence_without_text_and_a_limit_with_it(eagerness: str, plain_ms: int, limit_ms: int):
+    assert plain_ms <= silence_until_end_ms(None, eagerness=eagerness) < plain_ms + FRAME_MS
+    assert plain_ms <= silence_until_end_ms("  ", eagerness=eagerness) < plain_ms + FRAME_MS
+    assert limit_ms * 0.6 <= silence_until_end_ms("i would like to", eagerness=eagerness) < limit_ms + FRAME_MS
+
+
+def test_text_from_before_the_last_words_never_shortens_the_wait():
+    talk = Talk(mode="semantic_vad")
+    talk.speech(0.96)
+    talk.endpointer.hear("what is the time")
+    talk.speech(0.32)
+    ended = only(talk.silence(4), SpeechEnded)
+    assert ended.end_ms - ended.voiced_end_ms == 800
+
+
+def test_late_text_can_still_prolong():
+    talk = Talk(mode="semantic_vad")
+    talk.speech(0.96)
+    talk.silence(0.7)
+    talk.endpointer.hear("and then i")
+    assert talk.silence(0.7) == []
+    assert kinds(talk.speech(0.32)) == ["SpeechResumed"]
+
+
+def test_text_of_an_earlier_utterance_is_forgotten():
+    talk = Talk(mode="semantic_vad")
+    talk.speech(0.96)
+    talk.endpointer.hear("my number is")
+    talk.silence(5)
+    talk.endpointer.hear("my number is")
+    talk.speech(0.96)
+    ended = only(talk.silence(5), SpeechEnded)
+    assert ended.end_ms - ended.voiced_end_ms == 800
+
+
+@given(text=st.text(max_size=40), is_current=st.booleans(), eagerness=st.sampled_from(sorted(PATIENCE)))
+def test_the_wait_stays_within_the_limits(text: str, is_current: bool, eagerness: str):
+    patience = PATIENCE[eagerness]  # type: ignore[index]
+    wait_ms = semantic_silence_ms(text, is_current, patience)
+    shortest_ms = patience.finished_ms if is_current else patience.unknown_ms
+    assert shortest_ms * 0.999 <= wait_ms <= patience.unfinished_ms * 1.001
+
+
+# ------------------------------------------------------------------------------------------------------------ barge-in
+
+
+def test_barge_in_ducks_within_100_ms_and_yields_after_the_needed_voice():
+    talk = Talk(barge_in_ms=160)
+    talk.agent_audible = True
+    events = talk.silence(0.96) + talk.speech(0.64)
+    assert only(events, SpeechOnset).at_ms - 960 <= 100
+    assert only(events, SpeechStarted) == SpeechStarted(start_ms=960, at_ms=960 + 160)
+
+
+def test_a_cough_over_the_agent_is_dropped():
+    talk = Talk()
+    talk.agent_audible = True
+    events = talk.speech(0.128) + talk.silence(0.5)
+    assert kinds(events) == ["SpeechOnset", "OnsetDropped"]
+    assert only(events, OnsetDropped).at_ms == 128 + 192
+
+
+def test_repeated_clicks_do_not_add_up_for_ever():
+    talk = Talk(barge_in_ms=640)
+    talk.agent_audible = True
+    events = [e for _ in range(100) for e in talk.speech(0.064) + talk.silence(0.16)]
+    assert "SpeechStarted" not in kinds(events)
+    assert kinds(events).count("OnsetDropped") >= 5
+
+
+def test_a_voice_from_the_next_room_does_not_even_duck():
+    talk = Talk()
+    talk.speech(3)
+    talk.silence(1)
+    talk.agent_audible = True
+    assert talk.speech(5, level_dbfs=SPEECH_DBFS - 35) == []
+    assert "SpeechStarted" in kinds(talk.speech(0.32, level_dbfs=SPEECH_DBFS - 10))
+
+
+def test_a_quiet_voice_is_heard_while_the_agent_is_silent():
+    talk = Talk()
+    assert "SpeechStarted" in kinds(talk.speech(0.32, level_dbfs=-62))
+
+
+def test_a_voice_within_the_noise_does_not_interrupt():
+    talk = Talk()
+    talk.speech(10, probability=0.02, level_dbfs=-35)
+    talk.agent_audible = True
+    assert talk.speech(1, level_dbfs=-34) == []
+    assert "SpeechStarted" in kinds(talk.speech(0.32, level_dbfs=-25))
+
+
+def test_the_agent_falling_silent_lets_the_same_sound_start():
+    talk = Talk(barge_in_ms=960)
+    talk.agent_audible = True
+    assert kinds(talk.speech(0.32)) == ["SpeechOnset"]
+    talk.agent_audible = False
+    assert kinds(talk.speech(0.032)) == ["SpeechStarted"]
+
+
+# ---------------------------------------------------------------------------------------------------------- properties
+
+frames = st.lists(
+    st.tuples(
+        st.one_of(st.sampled_from((0.0, 0.02, 0.4, 0.9, 1.0)), st.floats(allow_nan=True, allow_infinity=True)),
+        st.one_of(st.sampled_from((-70.0, -25.0)), st.floats(allow_nan=True, allow_infinity=True)),
+        st.booleans(),
+        st.integers(1, 30),
+        st.sampled_from(("", "um", "what time is it", "嗯", "\x00?")),
+        st.sampled_from(("feed", "feed", "feed", "finish", "reset", "configure")),
+    ),
+    max_size=40,
+)
+options_strategy = st.builds(
+    TurnOptions,
+    mode=st.sampled_from(("server_vad", "semantic_vad")),
+    threshold=st.floats(0, 1),
+    silence_duration_ms=st.integers(0, 3000),
+    eagerness=st.sampled_from(("low", "medium", "high", "auto")),
+    min_speech_ms=st.integers(0, 2000),
+    barge_in_ms=st.integers(0, 2000),
+    max_utterance_ms=st.integers(32, 5000),
+)
+
+FOLLOWS = {
+    None: {SpeechOnset},
+    SpeechOnset: {OnsetDropped, SpeechStarted},
+    OnsetDropped: {SpeechOnset},
+    SpeechStarted: {LikelyEnd},
+    LikelyEnd: {SpeechResumed, SpeechEnded},
+    SpeechResumed: {LikelyEnd},
+    SpeechEnded: {SpeechOnset},
+}
+
+
+@settings(max_examples=200, deadline=None)
+@given(script=frames, options=options_strategy, other=options_strategy)
+def test_events_are_well_ordered_whatever_comes(script: list[tuple], options: TurnOptions, other: TurnOptions):
+    endpointer = Endpointer(options)
+    last: type | None = None
+    revision, previous_end_ms = 0, 0.0
+    for probability, level, audible, count, text, action in script:
+        if action in ("finish", "reset"):
+            endpointer.finish_utterance() if action == "finish" else endpointer.reset()
+            last, previous_end_ms = None, endpointer.now_ms
+        elif action == "configure":
+            endpointer.configure(other)
+        endpointer.hear(text)
+        for _ in range(count):
+            for event in endpointer.feed(probability, level, audible):
+                assert type(event) in FOLLOWS[last], (last, event)
+                last = type(event)
+                match event:
+                    case SpeechStarted(start_ms, at_ms):
+                        assert previous_end_ms <= start_ms < at_ms == endpointer.now_ms
+                        revision = 0
+                    case SpeechResumed():
+                        assert event.revision == revision + 1
+                        revision = event.revision
+                    case LikelyEnd():
+                        assert event.revision == revision
+                        assert event.end_ms == endpointer.now_ms
+                    case SpeechEnded():
+                        assert event.revision == revision
+                        assert event.voiced_end_ms <= event.end_ms == endpointer.now_ms
+                        previous_end_ms = event.end_ms
+                    case _:
+                        assert event.at_ms == endpointer.now_ms
+            assert endpointer.in_speech == (last in (SpeechStarted, LikelyEnd, SpeechResumed))
+
+
+@given(script=frames, options=options_strategy)
+def test_the_same_frames_give_the_same_turns(script: list[tuple], options: TurnOptions):
+    runs = []
+    for _ in range(2):
+        endpointer = Endpointer(options)
+        runs.append([endpointer.feed(p, level, audible) for p, level, audible, *_ in script])
+    assert runs[0] == runs[1]
+
+
+@given(lengths=st.lists(st.tuples(st.integers(4, 40), st.integers(17, 60)), min_size=1, max_size=6))
+def test_every_stretch_of_speech_becomes_one_turn(lengths: list[tuple[int, int]]):
+    endpointer = Endpointer(TurnOptions())
+    events = [
+        event
+        for voiced, silent in lengths
+        for probability in itertools.chain([0.9] * voiced, [0.1] * silent)
+        for event in endpointer.feed(probability, SPEECH_DBFS if probability > 0.5 else ROOM_DBFS, False)
+    ]
+    starts = [event.start_ms for event in events if isinstance(event, SpeechStarted)]
+    ends = [event.voiced_end_ms for event in events if isinstance(event, SpeechEnded)]
+    assert [(end - start) / FRAME_MS for start, end in zip(starts, ends, strict=True)] == [
+        voiced for voiced, _ in lengths
+    ]
