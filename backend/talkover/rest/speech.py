@@ -12,13 +12,12 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
-from talkover.engines import EngineFailed, IsStale, TtsEngine
+from talkover.engines import EngineFailed, TtsEngine
 from talkover.messages import Samples, VoiceSettings
 from talkover.rest.audio_files import CONTENT_TYPES, FileFormat, StreamEncoder
 from talkover.rest.errors import ApiError
 from talkover.rest.jobs import JobResponse, Places
-from talkover.tts.normalize import speakable
-from talkover.tts.segment import Segmenter
+from talkover.rest.offline import speak
 
 log = logging.getLogger(__name__)
 
@@ -45,22 +44,6 @@ class SpeechRequest(BaseModel):
     @property
     def voice_id(self) -> str:
         return self.voice if isinstance(self.voice, str) else self.voice.id
-
-
-def speak(text: str, tts: TtsEngine, voice: VoiceSettings, is_stale: IsStale) -> Generator[Samples, None, None]:
-    """Speech for `text`, Markdown and all, segment by segment: (n,) float32 at 24 kHz at a time.
-
-    Raises EngineFailed, and ValueError for an unknown voice.
-    """
-    segmenter = Segmenter()
-    for segment in [*segmenter.feed(text), *segmenter.flush()]:
-        spoken = speakable(segment).spoken
-        if not spoken.strip():
-            continue
-        for chunk in tts.synthesize(spoken, voice, is_stale):
-            if is_stale():
-                return
-            yield chunk.samples
 
 
 def speech_router(tts: TtsEngine) -> APIRouter:

@@ -1,0 +1,240 @@
+"""What `talkover doctor` looks at: each finding with the command that mends it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from talkover.app import chosen_engines
+from talkover.config import Settings
+from talkover.engines import Engine, EngineUnavailable
+from talkover.registry import ENGINES, PLANNED, EngineEntry, Slot, create_engine
+from talkover.resources import cache_folder, knowledge_folder
+
+Status = Literal["ok", "note", "problem"]
+
+ENDPOINT_TIMEOUT_S = 2.0
+_MARKS: dict[Status, str] = {"ok": "[green]✓[/]", "note": "[yellow]![/]", "problem": "[red]✗[/]"}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding."""
+
+    subject: str
+    status: Status
+    detail: str
+    remedy: str = ""
+    """the command or change that mends it"""
+    fatal: bool = False
+    """the server cannot start with this configuration"""
+
+
+def examine(settings: Settings, environ: Mapping[str, str] | None = None) -> list[Check]:
+    """Every finding, in the order in which they are read."""
+    environ = os.environ if environ is None else environ
+    return [
+        _python(),
+        *_packages(),
+        *_engines(settings, environ),
+        _language_model(settings, environ),
+        _port(settings),
+        _cache(),
+        _knowledge(settings),
+        _sound(),
+    ]
+
+
+def print_report(checks: list[Check], console: Console) -> None:
+    table = Table(show_header=False, box=None, padding=(0, 1))
+    for check in checks:
+        remedy = f"\n[bold]→ {escape(check.remedy)}[/]" if check.remedy else ""
+        table.add_row(_MARKS[check.status], escape(check.subject), escape(check.detail) + remedy)
+    console.print(table)
+    problems = sum(check.status == "problem" for check in checks)
+    if any(check.fatal for check in checks):
+        console.print("\n[red]The configured engines cannot start.[/]")
+    else:
+        rest = f" {problems} problem{'s' * (problems != 1)} above." if problems else ""
+        console.print(f"\n[green]The configured engines start.[/]{rest} Run: talkover serve")
+
+
+def _python() -> Check:
+    return Check("Python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+
+
+# ------------------------------------------------------------------------------------------------------- packages
+
+
+def _packages() -> Iterator[Check]:
+    """Whether each group of dependencies is complete, by what the installed package says it needs."""
+    needed: dict[str, list[str]] = {"": [], "full": [], "dev": []}
+    for requirement in importlib.metadata.requires("talkover") or []:
+        name = re.match(r"[A-Za-z0-9_.-]+", requirement)
+        extra = re.search(r"extra\s*==\s*['\"](\w+)['\"]", requirement)
+        if name:
+            needed.setdefault(extra[1] if extra else "", []).append(name[0])
+    missing = {group: [name for name in names if not _installed(name)] for group, names in needed.items()}
+    version = importlib.metadata.version("talkover")
+    if missing[""]:
+        lacking = ", ".join(missing[""])
+        yield Check("talkover", "problem", f"{version}, without {lacking}", _pip("talkover"), fatal=True)
+    else:
+        yield Check("talkover", "ok", f"{version} with all {len(needed[''])} packages it needs")
+    if missing["full"]:
+        detail = f"not installed ({', '.join(missing['full'])}); nothing configured so far needs it"
+        yield Check("full stack", "note", detail, f"{_pip('torch==2.13.0')} && {_pip('talkover[full]')}")
+    else:
+        yield Check("full stack", "ok", "installed")
+
+
+def _installed(name: str) -> bool:
+    try:
+        importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _pip(what: str) -> str:
+    return f'{sys.executable} -m pip install "{what}"'
+
+
+# -------------------------------------------------------------------------------------------------------- engines
+
+
+def _engines(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
+    """The configured engine of each slot, really started, and what else there would be."""
+    for slot, (name, reason) in chosen_engines(settings, environ).items():
+        yield _started(slot, name, reason, settings)
+        for other, entry in ENGINES[slot].items():
+            if other != name:
+                yield _available(slot, other, entry)
+        if PLANNED[slot]:
+            yield Check(slot, "note", f"planned, not there yet: {', '.join(PLANNED[slot])}")
+
+
+def _started(slot: Slot, name: str, reason: str, settings: Settings) -> Check:
+    started_s = time.monotonic()
+    try:
+        engine: Engine = create_engine(slot, name, settings)
+        try:
+            engine.warmup()
+        finally:
+            engine.close()
+    except EngineUnavailable as error:
+        return Check(slot, "problem", f"{name} cannot start ({reason})", str(error), fatal=True)
+    return Check(slot, "ok", f"{name} starts in {time.monotonic() - started_s:.1f} s ({reason})")
+
+
+def _available(slot: Slot, name: str, entry: EngineEntry) -> Check:
+    if entry.extra is None:
+        return Check(slot, "ok", f"{name} can be used: {entry.summary}", f"--set {slot}.engine={name}")
+    return Check(slot, "note", f"{name}: {entry.summary}", _pip(f"talkover[{entry.extra}]"))
+
+
+# ------------------------------------------------------------------------------------------------- the surroundings
+
+
+def _language_model(settings: Settings, environ: Mapping[str, str]) -> Check:
+    """Whether the OpenAI-compatible endpoint answers, when one is configured."""
+    subject = "language model"
+    key = environ.get(settings.llm.api_key_env) or ""
+    base_url = settings.llm.base_url or environ.get("OPENAI_BASE_URL") or ("https://api.openai.com/v1" if key else "")
+    if not base_url:
+        remedy = "export OPENAI_API_KEY=..., or OPENAI_BASE_URL=http://127.0.0.1:11434/v1 for a local one"
+        return Check(subject, "note", "none configured: the embedded responder answers from the documents", remedy)
+    url = base_url.rstrip("/") + "/models"
+    try:
+        models = _fetch_models(url, key)
+    except urllib.error.HTTPError as error:
+        if error.code in (401, 403):
+            remedy = f"export {settings.llm.api_key_env}=... with a key of that service"
+            return Check(subject, "problem", f"{base_url} refuses the key (HTTP {error.code})", remedy)
+        return Check(subject, "note", f"{base_url} answers, without a list of models (HTTP {error.code})")
+    except (OSError, ValueError) as error:
+        why = getattr(error, "reason", None) or error
+        remedy = "start that server, or correct llm.base_url / OPENAI_BASE_URL"
+        return Check(subject, "problem", f"{base_url} does not answer: {why}", remedy)
+    wanted = settings.llm.model or environ.get("OPENAI_MODEL")
+    if wanted and models and wanted not in models:
+        remedy = f"--set llm.model=... with one of: {', '.join(models[:8])}"
+        return Check(subject, "problem", f"{base_url} does not offer the model {wanted!r}", remedy)
+    return Check(subject, "ok", f"{base_url} answers: {wanted or (models[0] if models else 'no models listed')}")
+
+
+def _fetch_models(url: str, key: str) -> list[str]:
+    """Ids of the models at `url`. Raises OSError and ValueError."""
+    if not url.startswith(("http://", "https://")):
+        raise ValueError("the address must begin with http:// or https://")
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=ENDPOINT_TIMEOUT_S) as answer:
+        document: Any = json.load(answer)
+    data: Any = document.get("data") if isinstance(document, dict) else None
+    return [str(model["id"]) for model in data if isinstance(model, dict) and "id" in model] if data else []
+
+
+def _port(settings: Settings) -> Check:
+    host, port = settings.server.host, settings.server.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            remedy = f"talkover serve --port {port + 1}, or end the program that holds it (ss -ltnp)"
+            return Check("port", "problem", f"{host}:{port} cannot be used: {error.strerror}", remedy)
+    return Check("port", "ok", f"{host}:{port} is free")
+
+
+def _cache() -> Check:
+    try:
+        folder = cache_folder()
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    except OSError as error:
+        remedy = "export XDG_CACHE_HOME=... with a folder you may write to"
+        return Check("cache", "problem", f"{error.filename} cannot be written: {error.strerror}", remedy)
+    if not os.access(folder, os.W_OK):
+        return Check("cache", "problem", f"{folder} cannot be written", f"chown -R $USER {folder}")
+    return Check("cache", "ok", f"{folder}, {size / 2**20:.1f} MiB")
+
+
+def _knowledge(settings: Settings) -> Check:
+    folder = knowledge_folder(settings.knowledge.path)
+    documents = len(list(folder.rglob("*.md"))) if folder.is_dir() else 0
+    if documents == 0:
+        remedy = "put Markdown files there, or set knowledge.path"
+        return Check("knowledge", "problem", f"{folder} holds no Markdown documents", remedy)
+    return Check("knowledge", "ok", f"{documents} documents in {folder}")
+
+
+def _sound() -> Check:
+    """Devices for `talkover talk` and `talkover say`; the page uses those of the browser."""
+    subject = "sound"
+    try:
+        import sounddevice
+    except OSError:
+        remedy = "sudo apt-get install libportaudio2" if sys.platform == "linux" else "install PortAudio"
+        return Check(subject, "note", "no PortAudio: talk and say need it, the page does not", remedy)
+    devices: Any = sounddevice.query_devices()
+    inputs = sum(device["max_input_channels"] > 0 for device in devices)
+    outputs = sum(device["max_output_channels"] > 0 for device in devices)
+    if not inputs or not outputs:
+        detail = f"{inputs} microphones, {outputs} loudspeakers: talk and say need them, the page does not"
+        return Check(subject, "note", detail, "talkover talk --input question.wav --output reply.wav")
+    return Check(subject, "ok", f"{inputs} microphones, {outputs} loudspeakers")
