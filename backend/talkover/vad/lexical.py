@@ -90,6 +90,7 @@ _COMPLETE_PHRASES = (
     "i don't know",
     "of course",
     "no thanks",
+    "yes please",
     "be quiet",
     "shut up",
     "good morning",
@@ -166,6 +167,10 @@ def _english(text: str) -> float:
     while start < len(words) - 1 and words[start] in _OPENERS:
         start += 1
     core = words[start:]
+    if " ".join(core) in _POLITE_OPENINGS and not _ends_with(words, _COMPLETE_PHRASES):
+        return HANGS
+    if len(words) == 1 and words[0] in _QUESTION_WORDS:
+        return UNKNOWN
     is_question = core[0] in _QUESTION_WORDS or (core[0] in _INVERSIONS and len(core) > 2)
     ending = _english_ending(words, core, is_question)
     return _english_beginning(core, is_question) if ending is None else ending
@@ -236,8 +241,6 @@ def _english_beginning(core: list[str], is_question: bool) -> float:
     """Score of a text whose end decides nothing."""
     sentence = " ".join(core)
     for opening in _POLITE_OPENINGS:
-        if sentence == opening:
-            return HANGS
         if sentence.startswith(opening + " "):
             asked = sentence[len(opening) :].split()
             is_bare = len(asked) == 1 or (len(asked) == 2 and asked[0] in _NEEDS_OBJECT and asked[1] in ("me", "us"))
