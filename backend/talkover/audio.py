@@ -31,7 +31,7 @@ def level_dbfs(samples: Samples) -> float:
     if samples.size == 0:
         return -120.0
     power = float(np.mean(np.square(samples, dtype=np.float64)))
-    return max(-120.0, 10 * np.log10(power)) if power > 0 else -120.0
+    return max(-120.0, 10 * math.log10(power)) if power > 0 else -120.0
 
 
 # ------------------------------------------------------------------------------------------------- PCM and G.711

@@ -6,6 +6,7 @@ import itertools
 import math
 from typing import TypeVar
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -263,6 +264,12 @@ def test_barge_in_ducks_within_100_ms_and_yields_after_the_needed_voice():
     events = talk.silence(0.96) + talk.speech(0.64)
     assert only(events, SpeechOnset).at_ms - 960 <= 100
     assert only(events, SpeechStarted) == SpeechStarted(start_ms=960, at_ms=960 + 160)
+
+
+def test_numpy_numbers_are_as_good_as_floats():
+    endpointer = Endpointer(TurnOptions())
+    events = [e for _ in range(10) for e in endpointer.feed(np.float32(0.9), np.float64(-25), True)]  # type: ignore[arg-type]
+    assert kinds(events) == ["SpeechOnset", "SpeechStarted"]
 
 
 def test_a_cough_over_the_agent_is_dropped():

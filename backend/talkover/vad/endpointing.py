@@ -245,7 +245,7 @@ class Endpointer:
             sound = self._sound = _Sound(voiced=0, level_dbfs=level_dbfs)
         needed_ms = float(self._options.barge_in_ms if agent_audible else self._options.min_speech_ms)
         window_frames = int(max(UNDECIDED_LIMIT_MS, 2 * needed_ms) / FRAME_MS)
-        sound.voiced = (sound.voiced << 1 | voiced) & ((1 << window_frames) - 1)
+        sound.voiced = (sound.voiced << 1 | int(voiced)) & ((1 << window_frames) - 1)
         sound.frames += 1
         sound.silent_frames = 0 if voiced else sound.silent_frames + 1
         if voiced:
