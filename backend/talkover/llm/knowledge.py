@@ -116,6 +116,10 @@ class Library:
             tuple(self._wording(text) for text in (passage.section.heading, *passage.section.asked) if text)
             for passage in self.passages
         ]
+        self._subjects: defaultdict[frozenset[str], list[int]] = defaultdict(list)
+        for at, wordings in enumerate(self._wordings):
+            for wording in wordings:
+                self._subjects[wording - _STOPWORD_STEMS].append(at)
         self._index = BM25(method="lucene") if self.passages else None
         if self._index is not None:
             self._index.index([stems or ["\0"] for stems in self._stems], show_progress=False)
@@ -145,9 +149,7 @@ class Library:
         if form:
             scores *= np.array([SAME_QUESTION_FORM if form == other else 1.0 for other in self._forms], np.float32)
         ranked: list[tuple[float, Hit]] = []
-        for at in np.argsort(-scores, kind="stable")[: max(limit, RERANKED)]:
-            if scores[at] <= 0:
-                break
+        for at in self._candidates(question, scores):
             likeness = max((_likeness(notions, wording) for wording in self._wordings[at]), default=0.0)
             confidence = self._confidence(groups, at)
             if likeness >= SAME_WORDING:
@@ -156,6 +158,12 @@ class Library:
             ranked.append((hit.score * (0.4 + confidence) * (1 + likeness), hit))
         ranked.sort(key=lambda pair: -pair[0])
         return tuple(hit for _, hit in ranked[:limit])
+
+    def _candidates(self, question: str, scores: NDArray[np.float32]) -> list[int]:
+        """The best by BM25, and those with a heading on the very same subject, whose long text may hide it."""
+        best = [int(at) for at in np.argsort(-scores, kind="stable")[:RERANKED]]
+        same = self._subjects.get(self._wording(question) - _STOPWORD_STEMS, ())
+        return [at for at in dict.fromkeys((*best, *same)) if scores[at] > 0]
 
     def _notions(self, question: str) -> tuple[Notion, ...]:
         return tuple(self._vocabulary.notions(tokens(question)[:MAX_QUESTION_WORDS]))

@@ -1,0 +1,192 @@
+"""Answers questions from the documents, word for word, and says plainly when they hold no answer. Pure.
+
+The best passage is found by `knowledge.Library`; of it one to three sentences are spoken that answer. Below
+`ANSWER_CONFIDENCE` nothing is answered: the threshold was measured with tests/data/llm/questions.jsonl.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from talkover.llm.dialogue import Reply, Request
+from talkover.llm.documents import Document, Passage, Sentence
+from talkover.llm.knowledge import Hit, Library, question_form
+from talkover.llm.sentences import with_full_stop
+from talkover.llm.small_talk import spoken_title
+from talkover.llm.words import STOPWORDS, contains_cjk, stem, tokens
+from talkover.messages import Source
+
+ANSWER_CONFIDENCE = 0.45
+"""at least this much of a question must be explained by the passage that answers it"""
+ASK_BACK_CONFIDENCE = 0.3
+"""between this and the one above, a question that was poorly understood is asked back"""
+MAX_SENTENCES = 3
+MAX_WORDS = 55
+MAX_ITEMS = 6
+SNIPPET_CHARACTERS = 240
+
+_DEPENDENT = re.compile(r"^(?:it|its|they|their|them|this|that|these|those|then|there|both|also|but|so|he|she|you can also|"
+                        r"otherwise|therefore|in return|in that case|after that)\b", re.IGNORECASE)  # fmt: skip
+_FOLLOW_UP = re.compile(r"^(?:and|but|what about|how about|what if|or)\b")
+_PRONOUN = re.compile(r"\b(?:it|that|this|them|these|those|there|one)\b")
+_YES = re.compile(
+    r"(?:yes|yeah|yep|sure|please|okay|ok|of course|go ahead|do that|do it|i do|certainly|tell me|why not|gladly|it is|thats right)"
+    r"(?: (?:yes|please|of course|do|sure|tell me|go ahead|that|it|i would|i do|i want that|exactly|right))*"
+)
+_NO = re.compile(
+    r"(?:no|nope|nah|not now|not really|rather not)(?: (?:no|thanks|thank you|please|not now|not really|i dont|its not))*"
+)
+_OFFER = re.compile(r"(?:tell you about|mean:?) (?P<what>[^.!?]+)\?$")
+
+DECLINES = (
+    "I don't find that in my documents.",
+    "My documents say nothing about that.",
+    "I don't know that, because it is not in my documents.",
+)
+OFFERS = (
+    "Shall I tell you about {topic}?",
+    "Would you like me to tell you about {topic}?",
+)
+NOT_UNDERSTOOD = "I am not sure that I understood you. Did you mean: {heading}?"
+NO_DOCUMENTS = (
+    "I have no documents to answer from. Put Markdown files into the knowledge folder, or connect a language model."
+)
+ALL_RIGHT = ("All right. What else would you like to know?", "Okay. Just ask me something else.")
+
+
+def reply(request: Request, library: Library) -> Reply:
+    """The sentences that answer, with their sources; or the plain statement that there are none."""
+    if not library.passages:
+        return Reply((NO_DOCUMENTS,))
+    context = previous_question(request)
+    hits = _search(request, library, context)
+    if hits and hits[0].confidence >= ANSWER_CONFIDENCE:
+        return _answer(request.text, hits)
+    if request.uncertain and hits and hits[0].confidence >= ASK_BACK_CONFIDENCE:
+        heading = hits[0].passage.section.heading.rstrip("?!. ")
+        if heading:
+            return Reply((NOT_UNDERSTOOD.format(heading=heading),), request.text, _sources(hits))
+    return Reply((*decline(request, library),), request.text)
+
+
+def answer_to_offer(request: Request, library: Library) -> Reply | None:
+    """What a yes or no to the agent's own question asks for; None when there was no such question."""
+    before = request.last("assistant")
+    offer = _OFFER.search(before.text.strip()) if before else None
+    if offer is None:
+        return None
+    if _NO.fullmatch(request.said):
+        return Reply((request.one_of(ALL_RIGHT),))
+    if not _YES.fullmatch(request.said):
+        return None
+    wanted = offer["what"].strip()
+    document = _topic_called(library, wanted)
+    if document is not None:
+        first = Passage(document, document.sections[0], 0, document.sections[0].sentences)
+        return Reply(_spoken_sentences(first.sentences[:MAX_SENTENCES]), wanted, (_source(first, 0.0, 0),))
+    hits = library.search(wanted)
+    return _answer(wanted, hits) if hits else None
+
+
+def decline(request: Request, library: Library) -> tuple[str, str]:
+    """That it does not know, and what it could tell instead; another wording and topic in another turn."""
+    topic = request.one_of(library.topics)
+    return request.one_of(DECLINES), request.one_of(OFFERS).format(topic=spoken_title(topic.title))
+
+
+def previous_question(request: Request) -> str:
+    """The newest earlier user message that had a subject; empty when none of the last three had."""
+    users = [message.text for message in request.history if message.role == "user"]
+    for text in reversed(users[-3:]):
+        if any(word not in STOPWORDS for word in tokens(text)):
+            return text
+    return ""
+
+
+def _search(request: Request, library: Library, context: str) -> tuple[Hit, ...]:
+    """Passages for a question, read in the light of the one before it when it does not stand by itself."""
+    own_words = [word for word in tokens(request.text) if word not in STOPWORDS]
+    refers = bool(_FOLLOW_UP.match(request.said) or _PRONOUN.search(request.said))
+    if context and (not own_words or (refers and len(own_words) <= 1)):
+        hits = _not_said_yet(request, library.search(request.text, context, limit=8))
+        form = question_form(request.text)
+        same_form = [hit for hit in hits if form and question_form(hit.passage.section.heading) == form]
+        return tuple(same_form or hits)
+    hits = library.search(request.text)
+    if context and refers and not (hits and hits[0].confidence >= ANSWER_CONFIDENCE):
+        return _not_said_yet(request, library.search(request.text, context, limit=8))
+    return hits
+
+
+def _not_said_yet(request: Request, hits: Sequence[Hit]) -> tuple[Hit, ...]:
+    before = request.last("assistant")
+    said = before.text if before else ""
+    return tuple(hit for hit in hits if hit.passage.sentences[0].text not in said)
+
+
+def _answer(question: str, hits: Sequence[Hit]) -> Reply:
+    return Reply(_spoken_sentences(best_sentences(hits[0])), question, _sources(hits))
+
+
+def best_sentences(hit: Hit) -> tuple[Sentence, ...]:
+    """One to three sentences of the passage that answer the question, in their order.
+
+    Prose starts at the sentence that explains most of the question, or before it when that one leans on its
+    neighbour ("It ..."), and goes on while it stays short. List items and table rows are picked one by one.
+    """
+    sentences = hit.passage.sentences
+    explained = [_explained(hit, sentence) for sentence in sentences]
+    best = max(range(len(sentences)), key=lambda at: (explained[at], -at))
+    if sentences[best].item:
+        if explained[best] <= 0 or explained.count(explained[best]) == len(sentences):
+            return sentences[:MAX_ITEMS]
+        return tuple(
+            sentence for sentence, share in zip(sentences, explained, strict=True) if share == explained[best]
+        )[:MAX_SENTENCES]
+    start = 0 if explained[best] <= explained[0] * 1.5 else best
+    while start > 0 and _DEPENDENT.match(sentences[start].text):
+        start -= 1
+    chosen = [sentences[start]]
+    words = len(sentences[start].text.split())
+    for sentence in sentences[start + 1 :]:
+        words += len(sentence.text.split())
+        if len(chosen) == MAX_SENTENCES or words > MAX_WORDS:
+            break
+        chosen.append(sentence)
+    return tuple(chosen)
+
+
+def _explained(hit: Hit, sentence: Sentence) -> float:
+    stems = {stem(word) for word in tokens(sentence.text)}
+    return sum(
+        group.weight * max((fit for word, fit in group.alternatives.items() if word in stems), default=0.0)
+        for group in hit.groups
+    )
+
+
+def _spoken_sentences(sentences: Sequence[Sentence]) -> tuple[str, ...]:
+    return tuple(with_full_stop(sentence.text) for sentence in sentences)
+
+
+def _sources(hits: Sequence[Hit]) -> tuple[Source, ...]:
+    """The passage that was used."""
+    return tuple(_source(hit.passage, hit.score, at) for at, hit in enumerate(hits[:1]))
+
+
+def _source(passage: Passage, score: float, number: int) -> Source:
+    text = " ".join(sentence.text for sentence in passage.sentences)
+    snippet = text if len(text) <= SNIPPET_CHARACTERS else f"{text[:SNIPPET_CHARACTERS].rsplit(' ', 1)[0]} ..."
+    title = passage.section.heading or passage.document.title
+    return Source(
+        f"{passage.document.path}#{passage.first}-{number}", title, passage.document.path, snippet, round(score, 3)
+    )
+
+
+def _topic_called(library: Library, name: str) -> Document | None:
+    return next((topic for topic in library.topics if spoken_title(topic.title) == name), None)
+
+
+def is_foreign(request: Request, library: Library) -> bool:
+    """Whether the user writes Chinese or Japanese and no document does."""
+    return contains_cjk(request.text) and not library.has_cjk
