@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
@@ -194,7 +194,7 @@ def _write(speech: Iterator[Samples], path: Path, file_format: FileFormat) -> fl
     encoder = StreamEncoder(file_format)
     n_samples = 0
     try:
-        with path.open("wb") as file:
+        with path.open("wb") as file, closing(encoder):
             for samples in speech:
                 n_samples += samples.size
                 file.write(encoder.feed(samples))

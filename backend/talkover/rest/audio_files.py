@@ -56,8 +56,8 @@ def wav_header(rate_hz: int, n_bytes: int | None = None) -> bytes:
 class _ForwardOnly(io.RawIOBase):
     """A file libsndfile may seek in, of which only appended bytes are kept.
 
-    The three encoders go back at the end to complete their first bytes (length, checksum, index). Those bytes have left
-    by then; what was written first says "unknown", which is valid in a stream.
+    The encoder of mp3 goes back at the end to complete its first frame, an index. That frame has left by then, empty,
+    and plays as 24 ms of silence.
     """
 
     def __init__(self) -> None:
@@ -99,13 +99,14 @@ class _ForwardOnly(io.RawIOBase):
 class StreamEncoder:
     """24 kHz speech in, bytes of one file format out, as early as the format allows.
 
-    wav and pcm give every sample at once, mp3 and flac frames of 24 - 170 ms, Ogg pages of one second.
+    wav and pcm give every sample at once, mp3 frames of 24 ms, Ogg pages of one second. flac comes whole at the end:
+    its readers (libsndfile among them) need the length that stands in its first bytes.
     """
 
     def __init__(self, file_format: FileFormat) -> None:
         self.file_format: FileFormat = file_format
         self._started = False
-        self._sink = _ForwardOnly()
+        self._sink: _ForwardOnly | io.BytesIO = io.BytesIO() if file_format == "flac" else _ForwardOnly()
         self._file: soundfile.SoundFile | None = None
         container = _CONTAINERS.get(file_format)
         if container is not None:
@@ -116,7 +117,7 @@ class StreamEncoder:
         """Bytes that are ready after (n,) float32 more; may be empty."""
         if self._file is not None:
             self._file.write(np.clip(samples, -1, 1))
-            return self._sink.take()
+            return b"" if isinstance(self._sink, io.BytesIO) else self._sink.take()
         head = b"" if self._started or self.file_format != "wav" else wav_header(OUTPUT_RATE_HZ)
         self._started = True
         return head + samples_to_pcm16(samples)
@@ -125,8 +126,13 @@ class StreamEncoder:
         """The last bytes; the object is used up."""
         if self._file is not None:
             self._file.close()
-            return self._sink.take()
+            return self._sink.getvalue() if isinstance(self._sink, io.BytesIO) else self._sink.take()
         return b"" if self._started else self.feed(np.zeros(0, np.float32))
+
+    def close(self) -> None:
+        """Let go of the encoder, also before the end."""
+        if self._file is not None:
+            self._file.close()
 
 
 def read_audio(data: bytes, max_duration_s: float) -> Samples:

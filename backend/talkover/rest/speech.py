@@ -97,6 +97,7 @@ def _encoded(speech: Generator[Samples, None, None], file_format: FileFormat) ->
         if n_samples and tail:
             yield tail
     finally:
+        encoder.close()
         speech.close()
 
 
