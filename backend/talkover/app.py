@@ -180,6 +180,27 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
+def asgi_server(app: FastAPI, settings: Settings, started_at_s: float) -> uvicorn.Server:
+    """The server of `app` with the limits and certificates of `settings`; it is given a bound socket to serve on.
+
+    `started_at_s`: monotonic time at which the start began, for the log.
+    """
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        ws="websockets-sansio",
+        ws_max_size=settings.server.max_frame_mib << 20,
+        ws_ping_interval=20,
+        ws_ping_timeout=20,
+        ws_per_message_deflate=False,
+        ssl_certfile=settings.server.tls_certificate,
+        ssl_keyfile=settings.server.tls_key,
+        timeout_graceful_shutdown=5,
+    )
+    return _Server(config, app, started_at_s)
+
+
 def serve(settings: Settings) -> None:
     """Load the engines, then open the port, until SIGINT or SIGTERM.
 
@@ -198,20 +219,7 @@ def serve(settings: Settings) -> None:
         scheme = "https" if settings.server.tls_certificate else "http"
         host, port = listener.getsockname()[:2]
         log.info("open %s://%s:%d", scheme, "127.0.0.1" if host in ("0.0.0.0", "::") else host, port)
-        config = uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            ws="websockets-sansio",
-            ws_max_size=settings.server.max_frame_mib << 20,
-            ws_ping_interval=20,
-            ws_ping_timeout=20,
-            ws_per_message_deflate=False,
-            ssl_certfile=settings.server.tls_certificate,
-            ssl_keyfile=settings.server.tls_key,
-            timeout_graceful_shutdown=5,
-        )
-        asyncio.run(_Server(config, app, started_at_s).serve([listener]))
+        asyncio.run(asgi_server(app, settings, started_at_s).serve([listener]))
     finally:
         engines.close()
 
