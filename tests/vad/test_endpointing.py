@@ -174,6 +174,15 @@ def test_options_apply_to_the_next_utterance():
     assert "SpeechEnded" not in kinds(talk.silence(0.6))
 
 
+def test_reset_forgets_the_voice_and_its_level():
+    talk = Talk(min_speech_ms=0)
+    talk.speech(0.64)
+    talk.endpointer.reset()
+    assert talk.speech(0.32, probability=0.4) == []
+    talk.agent_audible = True
+    assert "SpeechStarted" in kinds(talk.speech(0.32, level_dbfs=SPEECH_DBFS - 31))
+
+
 def test_skipped_audio_moves_the_clock():
     talk = Talk()
     talk.speech(0.64)

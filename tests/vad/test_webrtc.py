@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+import webrtcvad
 
 from talkover.audio import VAD_FRAME_SAMPLES
 from talkover.config import Settings
@@ -26,14 +28,23 @@ def test_voice_and_silence():
 
 
 def test_pieces_continue_over_frame_borders():
-    """Five frames hold sixteen pieces: the last frame's share counts four."""
-    stream = WebRtcStream()
-    shares = probabilities(stream, vowel(5 * VAD_FRAME_SAMPLES))
-    assert all(min(abs(share * 3 - round(share * 3)), abs(share * 4 - round(share * 4))) < 1e-9 for share in shares)
-    again = WebRtcStream()
-    probabilities(again, vowel(3 * VAD_FRAME_SAMPLES + 100))
-    again.reset()
-    assert probabilities(again, vowel(5 * VAD_FRAME_SAMPLES)) == shares
+    """Sixteen pieces of 10 ms lie in five frames; each counts in the frame it ends in."""
+    rng = np.random.default_rng(0)
+    syllables = np.concatenate([vowel(1600), (rng.standard_normal(6400) * 1e-3).astype(np.float32)] * 4)
+    detector = webrtcvad.Vad(3)
+    pcm = (syllables * 32767).astype("<i2").tobytes()
+    voiced = [detector.is_speech(pcm[i : i + 320], 16_000) for i in range(0, len(pcm) - 319, 320)]
+    ends = np.arange(1, len(voiced) + 1) * 160
+    expected = [
+        np.mean([v for v, end in zip(voiced, ends, strict=True) if start < end <= start + VAD_FRAME_SAMPLES])
+        for start in range(0, syllables.size - VAD_FRAME_SAMPLES + 1, VAD_FRAME_SAMPLES)
+    ]
+    assert 0 < np.mean(expected) < 1
+    stream = WebRtcStream(3)
+    assert probabilities(stream, syllables) == pytest.approx(expected)
+    probabilities(stream, syllables[: VAD_FRAME_SAMPLES * 2])
+    stream.reset()
+    assert probabilities(stream, syllables) == pytest.approx(expected)
 
 
 def test_overdriven_input_is_clipped_not_wrapped():

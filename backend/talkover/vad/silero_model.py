@@ -2,7 +2,7 @@
 
 Why not the wheel's own runtime: it fixes four OpenMP threads per call, which measured 3.1 ms of CPU per frame of 32 ms
 (0.17 ms with one thread), holds the GIL meanwhile, and keeps 2.6 MB per stream. It also pads a frame with its own
-mirror image, where the network was trained to see the 64 samples before it. This one takes 0.1 ms, shares the weights
+mirror image, where the network was trained to see the 64 samples before it. This one takes 0.15 ms, shares the weights
 between all streams and equals the runtime to 0.01 when given the same padding (`tests/vad/test_silero.py`).
 
 Source: snakers4/silero-vad (MIT); layout of the file as in whisper.cpp's converter for Silero.
