@@ -58,6 +58,7 @@ export function turnOf(metrics, roundTripMs, playMs) {
   for (const [name, ms] of Object.entries(stages)) if (typeof ms === "number") stagesMs[name] = ms;
   return {
     responseId: metrics.response_id,
+    toSpeech: "speech_end" in metrics.marks_ms || "turn_end" in metrics.marks_ms,
     parts,
     totalMs: heard ? parts.reduce((sum, part) => sum + part.ms, 0) : null,
     stagesMs,
@@ -79,10 +80,10 @@ export function withPlayback(turn, playMs) {
 
 /**
  * @param {Turn[]} turns
- * @returns {number | null} median voice-to-voice time
+ * @returns {number | null} median voice-to-voice time of the spoken ones
  */
 export function medianTotalMs(turns) {
-  const totals = turns.flatMap((turn) => (turn.totalMs === null ? [] : [turn.totalMs])).sort((a, b) => a - b);
+  const totals = turns.flatMap((turn) => (turn.totalMs === null || !turn.toSpeech ? [] : [turn.totalMs])).sort((a, b) => a - b);
   if (totals.length === 0) return null;
   const middle = totals.length >> 1;
   const upper = /** @type {number} */ (totals[middle]);

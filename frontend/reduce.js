@@ -50,13 +50,14 @@ const CONNECTION = {
     const settled = mapAssistants(state, (item) => (item.audioDone ? item : cutShort({ ...item, audioDone: true })));
     return {
       ...settled,
-      items: settled.items.flatMap((item) => (item.role === "assistant" ? [item] : finalUser(item))),
+      items: settled.items.flatMap(finalItem),
       connection,
       session: null,
       responseId: null,
       speech: { itemId: null, speaking: false, cutIn: false, awaitingAnswer: false },
+      microphone: { ...state.microphone, muted: event.status !== "closed" && state.microphone.muted },
       roundTripMs: event.status === "connecting" ? null : state.roundTripMs,
-      pendingText: event.status === "closed" || event.status === "failed" ? null : state.pendingText,
+      pendingText: event.status === "closed" ? null : state.pendingText,
     };
   },
   "session.created": (state, event) => withAsked(withSession(state, event.session)),
@@ -82,7 +83,7 @@ const CONNECTION = {
     ...state,
     microphone: {
       status: event.status,
-      muted: event.status === "on" && state.microphone.muted,
+      muted: state.microphone.muted,
       problem: event.problem,
     },
   }),
@@ -231,6 +232,7 @@ const ANSWER = {
 
 /** @type {Handlers} */
 const PLAYBACK = {
+  "page.stop_requested": silence,
   "s2s.playback.gain": (state, event) => {
     const next = { ...state, playback: { ...state.playback, gain: event.gain } };
     return event.reason === "speech_dropped"
@@ -311,11 +313,11 @@ function withAsked(state) {
 }
 
 /**
- * @param {UserItem} item whose transcription the connection took along
- * @returns {UserItem[]} none when not a word was understood
+ * @param {Item} item
+ * @returns {Item[]} as it stands when the connection takes its transcription along; none when not a word was understood
  */
-function finalUser(item) {
-  if (item.final) return [item];
+function finalItem(item) {
+  if (item.role === "assistant" || item.final) return [item];
   return item.text === "" ? [] : [{ ...item, final: true, stableChars: item.text.length }];
 }
 

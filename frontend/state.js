@@ -40,6 +40,7 @@
 /**
  * @typedef {object} Turn timings of one answer
  * @property {string} responseId
+ * @property {boolean} toSpeech whether speech was answered; else the time counts from the request
  * @property {import("./latency.js").Part[]} parts what the person waited for, in order; they add up to `totalMs`
  * @property {number | null} totalMs
  * @property {Record<string, number>} stagesMs how long each stage took, also where it ran ahead of the end of turn
