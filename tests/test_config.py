@@ -106,9 +106,9 @@ def test_overrides_are_typed_like_toml() -> None:
 
 
 def test_none_unsets_where_a_key_may_be_unset() -> None:
-    settings = load_settings(overrides=["session.output_lead_ms=none", "vad.gate=none"], environ={})
+    settings = load_settings(overrides=["session.output_lead_ms=none", "vad.gate=webrtc"], environ={})
     assert settings.session.output_lead_ms is None
-    assert settings.vad.gate == "none"
+    assert settings.vad.gate == "webrtc"
     assert "server.port" in problems(None, "server.port=none")[0]
 
 

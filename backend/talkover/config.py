@@ -74,8 +74,8 @@ class SessionDefaults(Section):
 
 class VadSettings(Section):
     engine: str = "silero"
-    gate: Literal["webrtc", "none"] = "webrtc"
-    """a cheap detector in front that spares the engine silent frames"""
+    gate: Literal["webrtc", "none"] = "none"
+    """a cheap detector in front that spares the engine silent frames: a sixth less CPU, onsets up to 50 ms later"""
     threshold: Unit = 0.5
     min_speech_ms: Annotated[int, Field(ge=0, le=2000)] = 96
     """voiced audio needed before a sound counts as speech"""

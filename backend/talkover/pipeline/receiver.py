@@ -7,7 +7,7 @@ are milliseconds of audio since the session began.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -98,13 +98,6 @@ class _Buffer:
         self.size = 0
 
 
-def _later(event: TurnEvent, lag_ms: float) -> TurnEvent:
-    """The event with its times moved from the endpointer's clock, which stands still between turns without turn
-    detection and at commits, to the session's."""
-    times = {name: getattr(event, name) + lag_ms for name in event.__slots__ if name.endswith("_ms")}
-    return replace(event, **times)
-
-
 class Receiver:
     """The ear of one session."""
 
@@ -132,6 +125,7 @@ class Receiver:
                 self._piece_start = None
         elif self._options is None:
             self._endpointer.reset()
+            self._endpointer.skip_to(self.now_ms)
             self._endpointer.configure(options)
             self._vad.reset()
             self._piece_start = None
@@ -220,7 +214,7 @@ class Receiver:
         self._buffered_ms = 0.0
         self._piece_start = None
         self._overflow_reported = False
-        self._endpointer.finish_utterance()
+        self._endpointer.skip_to(self.now_ms)
 
     def _drain(self) -> None:
         """Move to the buffer what waits in the resampler and for a whole frame."""
@@ -245,9 +239,7 @@ class Receiver:
     def _frame_events(self, frame: Samples, agent_audible: bool) -> list[ReceiverEvent]:
         probability = self._vad.speech_probability(frame)
         events: list[ReceiverEvent] = []
-        turn_events = self._endpointer.feed(probability, level_dbfs(frame), agent_audible)
-        lag_ms = self.now_ms - self._endpointer.now_ms
-        for event in (_later(event, lag_ms) for event in turn_events):
+        for event in self._endpointer.feed(probability, level_dbfs(frame), agent_audible):
             if isinstance(event, SpeechStarted):
                 start_ms = max(event.start_ms - self._prefix_ms, samples_to_ms(self._buffer.start, INPUT_RATE_HZ))
                 self._piece_start = round(start_ms * INPUT_RATE_HZ / 1000)
