@@ -14,7 +14,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("vad", "asr", "llm", "tts"),
     ("pipeline",),
     ("realtime", "rest"),
-    ("app", "cli", "doctor", "talk", "bench", "__main__"),
+    ("app", "cli", "client", "doctor", "talk", "bench", "__main__"),
 )
 LEVEL = {group: level for level, groups in enumerate(LEVELS) for group in groups}
 MODULES = sorted(PACKAGE.rglob("*.py"))
