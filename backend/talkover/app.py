@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import uvicorn
@@ -201,8 +201,8 @@ def asgi_server(app: FastAPI, settings: Settings, started_at_s: float) -> uvicor
     return _Server(config, app, started_at_s)
 
 
-def serve(settings: Settings) -> None:
-    """Load the engines, then open the port, until SIGINT or SIGTERM.
+def serve(settings: Settings, build: Callable[[Settings], Engines] = build_engines) -> None:
+    """Load the engines by `build`, then open the port, until SIGINT or SIGTERM.
 
     Raises ConfigError when the port is taken or a setting does not fit the engines, EngineUnavailable.
     """
@@ -211,7 +211,7 @@ def serve(settings: Settings) -> None:
     logging.basicConfig(level=settings.server.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     listener = _bind(settings.server.host, settings.server.port)
-    engines = build_engines(settings)
+    engines = build(settings)
     try:
         app = create_app(settings, engines)
         for slot, (name, reason) in chosen_engines(settings).items():
