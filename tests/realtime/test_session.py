@@ -805,3 +805,19 @@ def test_reported_playback_sharpens_what_was_heard():
     heard = session.last("s2s.item.heard")
     assert heard["item_id"] == item_id
     assert heard["transcript"] in ("One two three", "One two three four", "One two three four five")
+
+
+def test_clearing_the_buffer_while_undecided_lets_the_agent_speak_on():
+    session = speaking_session()
+    session.speak(100)
+    assert session.held
+    session.send("input_audio_buffer.clear")
+    assert not session.held
+
+
+def test_a_typed_question_is_still_owed_after_a_cough():
+    session = driver("", answers=("Never heard.", "Noon."))
+    session.send("response.create")
+    session.say()
+    statuses = [event["response"]["status"] for event in session.of("response.done")]
+    assert statuses == ["cancelled", "completed"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from typing import Literal
 
 from talkover.messages import (
@@ -46,14 +45,6 @@ MAX_WAITING_ASIDE = 8
 FAILURE_CODES = {"responder": "llm_error", "synthesizer": "tts_error"}
 
 
-@dataclass(frozen=True, slots=True)
-class Interruption:
-    """What speaking over the agent did."""
-
-    unheard: Response | None
-    """the active response, when nothing of it had been heard yet: what it was to answer is still unanswered"""
-
-
 class Answers:
     """Starts, feeds and ends responses; keeps the heard ledger.
 
@@ -81,7 +72,7 @@ class Answers:
         self._watchdog_s = watchdog_s
         self._aside_active: Response | None = None
         self._aside_waiting: deque[Response] = deque()
-        self._held = False
+        self._ducked = False
 
     # ---------------------------------------------------------------------------------------------------- start
 
@@ -184,28 +175,31 @@ class Answers:
 
     def duck(self, on: bool) -> None:
         """Soften or hold the agent while it is undecided whether a sound is an interruption, and go on if not."""
+        if on == self._ducked:
+            return
+        self._ducked = on
         if self._extension.wants("playback"):
             self._extension.gain(on)
-        elif on != self._held:
-            self._held = on
+        else:
             self._outbox.act(Hold(on))
 
-    def interrupt(self, now_s: float, reason: Literal["turn_detected", "client_cancelled"]) -> Interruption:
-        """Stop speaking at once. What was heard by now is all that remains of it."""
+    def interrupt(self, now_s: float, reason: Literal["turn_detected", "client_cancelled"]) -> bool:
+        """Stop speaking at once; what was heard by now is all that remains.
+
+        True when a response ended of which nothing was heard: what it was to answer is still unanswered.
+        """
         response = self.active
         audible = self.playback.is_audible(now_s)
         if response is not None:
             played_ms = self.playback.played_ms(response.message_id or "", now_s)
             self._main.next()
             self._finish(response, now_s, "cancelled", cancelled(reason), interrupted_at_ms=round(played_ms))
-        if self._held:
-            self._held = False
-            self._outbox.act(Hold(False))
+        self.duck(False)
         if reason == "turn_detected" and (response is not None or audible):
             self._outbox.act(BargedIn())
         for item_id in self.playback.stop(now_s):
             self._cut(item_id, self.playback.played_ms(item_id, now_s))
-        return Interruption(None if response is None or self._was_heard(response) else response)
+        return response is not None and not self._was_heard(response)
 
     def cancel(self, response_id: str | None, now_s: float) -> None:
         """The client cancels the active response, or the named one. Raises ProtocolError when there is none."""

@@ -192,8 +192,10 @@ class RealtimeSession:
                 self._receiver.push(event.audio, self._settings.input_format)
             case AudioCommit():
                 self._turns.commit(now_s)
+                self._answers.duck(False)
             case AudioClear():
                 self._turns.clear()
+                self._answers.duck(False)
                 self._outbox.send({"type": "input_audio_buffer.cleared"})
             case SessionUpdate():
                 self._update(event.session)
@@ -245,6 +247,7 @@ class RealtimeSession:
         detection = self._settings.turn_detection
         self._turns.settings = self._settings
         self._idle_prompts = 0
+        self._answers.duck(False)
         if detection is None:
             self._receiver.configure(None, 0)
             if before is not None:
@@ -305,9 +308,10 @@ class RealtimeSession:
                 self._idle_prompts = 0
                 self._turns.started(event)
                 if may_interrupt:
-                    interruption = self._answers.interrupt(now_s, "turn_detected")
-                    if interruption.unheard is not None and self._answering is not None:
-                        self._due = self._answering
+                    unheard = self._answers.interrupt(now_s, "turn_detected")
+                    if unheard and self._answering is not None and detection_answers(self._settings):
+                        self._due = UserTurn(self._answering.item_id)
+                        self._due.timeline.mark("requested", now_s)
                 else:
                     self._answers.duck(False)
             case SpeechPiece():
@@ -326,8 +330,7 @@ class RealtimeSession:
 
     def _turn_done(self, turn: UserTurn, text: str | None, now_s: float) -> None:
         """A user turn was understood (text), empty (""), or recognition failed (None)."""
-        detection = self._settings.turn_detection
-        answers = turn.answered_automatically and detection is not None and detection.create_response
+        answers = turn.answered_automatically and detection_answers(self._settings)
         if answers and text is None:
             self._apology_due = True
         if answers and text != "":
@@ -351,9 +354,10 @@ class RealtimeSession:
     def _begin(
         self, plan: ResponsePlan, timeline: Timeline, turn: UserTurn | None, now_s: float, say: str | None = None
     ) -> None:
+        if turn is None:
+            turn = UserTurn(self._conversation.last_id or "", timeline=timeline)
         self._answering = turn
-        item_id = turn.item_id if turn is not None else self._conversation.last_id
-        self._answers.start(plan, timeline, item_id, now_s, say, ready=not self._turns.is_awaiting)
+        self._answers.start(plan, timeline, turn.item_id or None, now_s, say, ready=not self._turns.is_awaiting)
 
     # --------------------------------------------------------------------------------------------------- time
 
@@ -406,6 +410,11 @@ class RealtimeSession:
 
     def _session_wire(self) -> JsonObject:
         return self._settings.wire(self.id, self._options.model, self._options.expires_at)
+
+
+def detection_answers(settings: SessionSettings) -> bool:
+    """Whether the end of a turn brings a response by itself."""
+    return settings.turn_detection is not None and settings.turn_detection.create_response
 
 
 def turn_options(detection: TurnDetection, defaults: TurnOptions) -> TurnOptions:
