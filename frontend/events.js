@@ -49,10 +49,10 @@
 /**
  * @typedef {object} TurnMetrics
  * @property {"s2s.turn.metrics"} type
- * @property {string} item_id
+ * @property {string | null} item_id
  * @property {string} response_id
  * @property {string} status
- * @property {Record<string, number>} marks_ms from the last voiced sample of the user
+ * @property {Record<string, number>} marks_ms from the last voiced sample of the user, or from the request
  * @property {number | null} [endpointing_ms]
  * @property {number | null} [asr_ms]
  * @property {number | null} [llm_ttft_ms]

@@ -58,7 +58,7 @@ export function turnOf(metrics, roundTripMs, playMs) {
   for (const [name, ms] of Object.entries(stages)) if (typeof ms === "number") stagesMs[name] = ms;
   return {
     responseId: metrics.response_id,
-    toSpeech: "speech_end" in metrics.marks_ms || "turn_end" in metrics.marks_ms,
+    toSpeech: "speech_end" in metrics.marks_ms,
     parts,
     totalMs: heard ? parts.reduce((sum, part) => sum + part.ms, 0) : null,
     stagesMs,
