@@ -95,11 +95,12 @@ def describe_api(app: FastAPI, key_needed: bool) -> dict[str, Any]:
             title="Talkover",
             version=__version__,
             openapi_version=_OPENAPI_VERSION,
-            summary="A full-duplex speech-to-speech voice agent",
-            description="REST beside the realtime socket. Shapes and errors are OpenAI's.",
+            description="A full-duplex speech-to-speech voice agent. Shapes and errors are OpenAI's.",
             routes=app.routes,
         )
     )
+    for operation in (operation for path in document["paths"].values() for operation in path.values()):
+        operation["responses"].pop("422", None)  # what the framework would answer; here it is a 400
     document["paths"]["/v1/realtime"] = _REALTIME
     if key_needed:
         document.setdefault("components", {})["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Generator
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
+from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -60,6 +63,21 @@ class Job:
             for items in self._under_way:
                 await self.run(items.close)
         self._places.free += 1
+
+    @asynccontextmanager
+    async def watching(self, request: Request) -> AsyncGenerator[None]:
+        """Abandon the work as soon as the client of `request`, whose body has been read, leaves."""
+
+        async def until_left() -> None:
+            while (await request.receive())["type"] != "http.disconnect":
+                pass
+            self.abandon()
+
+        watcher = asyncio.create_task(until_left())
+        try:
+            yield
+        finally:
+            watcher.cancel()
 
     async def run(self, function: Callable[[], T]) -> T:
         return await anyio.to_thread.run_sync(function, limiter=self._places.threads)

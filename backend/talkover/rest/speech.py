@@ -8,7 +8,7 @@ import logging
 from collections.abc import AsyncIterator, Generator
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
@@ -63,7 +63,7 @@ def speech_router(tts: TtsEngine) -> APIRouter:
             503: {"description": "every place is taken; Retry-After says when to try again"},
         },
     )
-    async def speech(body: SpeechRequest) -> Response:
+    async def speech(request: Request, body: SpeechRequest) -> Response:
         voice = VoiceSettings(body.voice_id, body.speed)
         job = places.take()
         started = False
@@ -71,7 +71,8 @@ def speech_router(tts: TtsEngine) -> APIRouter:
             encoded = _encoded(speak(body.input, tts, voice, job.is_stale), body.response_format)
             stream = job.iterate(encoded)
             # Waiting for the first bytes gives whatever goes wrong until then a status code of its own.
-            first = await _first(stream)
+            async with job.watching(request):
+                first = await _first(stream)
             started = True
         finally:
             if not started:

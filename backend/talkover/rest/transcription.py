@@ -64,12 +64,9 @@ def transcription_router(vad: VadEngine, asr: AsrEngine) -> APIRouter:
             if stream:
                 streaming = True
                 return JobResponse(job, _events(job.iterate(pieces), duration_s), "text/event-stream")
-            found: list[TranscribedPiece] = []
             started_s = time.monotonic()
-            async for piece in _named_failures(job.iterate(pieces)):
-                found.append(piece)
-                if await request.is_disconnected():
-                    job.abandon()
+            async with job.watching(request):
+                found = [piece async for piece in _named_failures(job.iterate(pieces))]
             log.info("transcribed %.1f s of audio in %.2f s", duration_s, time.monotonic() - started_s)
             return _document(response_format, found, duration_s, language)
         finally:
