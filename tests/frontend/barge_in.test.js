@@ -44,6 +44,13 @@ test("an answer still being made is truncated even when all that arrived was pla
   assert.equal(page.sent.filter((event) => event.type === "conversation.item.truncate").length, 1);
 });
 
+test("an answer the server closed early is truncated though all that arrived was played", () => {
+  const page = speaking();
+  const closed = { type: "response.output_audio.done", response_id: "resp_1", item_id: "item_a" };
+  page.feed(speechStarted, closed, cancelled, flushed(1000, 0));
+  assert.equal(page.sent.filter((event) => event.type === "conversation.item.truncate").length, 1);
+});
+
 test("an answer heard to its end is not truncated", () => {
   const page = speaking({}, true);
   page.feed(speechStarted, flushed(1000, 0));

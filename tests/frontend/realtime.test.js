@@ -197,6 +197,16 @@ test("ending is final: an old socket is not heard any more", () => {
   assert.equal(world.timers.length, 0);
 });
 
+test("a diagnosis that comes after the end changes nothing", async () => {
+  const { client, socket, states } = newClient();
+  client.connect("");
+  socket().drop();
+  client.close();
+  await Promise.resolve();
+  await Promise.resolve();
+  assert.deepEqual(states().at(-1), ["closed", null]);
+});
+
 test("a socket that does not drain is given up rather than filled", () => {
   const { client, socket, states } = newClient();
   client.connect("");
