@@ -70,7 +70,7 @@ class SpeechAssembly:
 
     def feed(self, block: Block) -> list[SpeechChunk]:
         """Take the piece's next block; the chunks that are complete by it."""
-        samples = block.samples.astype(np.float32) / 32768
+        samples: Samples = block.samples.astype(np.float32) / np.float32(32768)
         position = 0
         for mark in block.marks:
             border = min(max(mark.sample - self._source_samples, position), samples.size)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -69,6 +69,9 @@ class EspeakEngine:
 
     def voices(self) -> tuple[Voice, ...]:
         return tuple(entry.voice for entry in ESPEAK_VOICES.values())
+
+    def aliases(self) -> Mapping[str, str]:
+        return VOICE_ALIASES
 
     def synthesize(self, text: str, settings: VoiceSettings, is_stale: IsStale) -> Iterator[SpeechChunk]:
         """Speak `text`; chunks of 80 ms, the first one of 40. Raises ValueError for an unknown voice, EngineFailed.
@@ -149,7 +152,7 @@ def pieces_of(text: str) -> list[Piece]:
 
 
 def _piece_end(text: str, start: int, end: int) -> int:
-    """Where to cut text[start:end]: nowhere when short, else after a sentence, a clause or a word in its second half."""
+    """Where to cut text[start:end]: nowhere when short, else after a sentence, clause or word in its second half."""
     limit = start + _MAX_PIECE_CHARS
     if end <= limit:
         return end

@@ -1,4 +1,4 @@
-"""Threads with a private copy of espeak-ng each: callers take turns piece by piece and never wait for each other's ears.
+"""Threads with a private copy of espeak-ng each: callers take turns piece by piece.
 
 A piece of text takes espeak-ng some 3 ms per second of audio. Its blocks go into the piece's own queue as fast as
 they are made, so the library is free again long before the audio has been played. The pieces are short, which bounds
@@ -13,7 +13,7 @@ import queue
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import espeakng_loader
@@ -55,7 +55,7 @@ class SpeakJob:
         """Make the thread stop at its next block."""
         self._stopped = True
 
-    def blocks(self, is_stale: IsStale) -> Iterator[Block]:
+    def blocks(self, is_stale: IsStale) -> Generator[Block]:
         """What has been spoken, until its end or until stale. Raises EngineFailed."""
         try:
             waited_s = 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Literal
@@ -57,6 +58,12 @@ _LANGUAGE_OF_SCRIPT: dict[Script, str] = {
 }
 
 
+_LATIN_TOKEN = re.compile(r"[!-~À-ɏ]+")
+_ADDRESS = re.compile(r"[A-Za-z0-9](?:[@.]|://)[A-Za-z0-9]")
+_LATIN_WORD = re.compile(r"(?<![\d.])[A-Za-zÀ-ɏ]{2,}")
+"""units behind figures and single letters are part of any language"""
+
+
 @dataclass(frozen=True, slots=True)
 class ScriptRun:
     """A stretch of text to be spoken by one voice."""
@@ -105,22 +112,27 @@ def language_of(text: str, hint: str | None = None) -> str:
     """Base language (`en`, `zh`, ...) of a segment by its script.
 
     The hint, any BCP 47 tag, decides where the script does not: a text without letters, and Latin letters, which are
-    the hinted language when that is written in Latin letters too, else English. Chinese and Latin mixed is Chinese
-    when it has at least as many Han characters as Latin words.
+    the hinted language when that is written in Latin letters too, else English. A text mixed with Latin words is in the
+    other script's language when that is the hinted one or has at least as many characters as there are Latin words.
     """
     hinted = base_language(hint)
     counts: dict[Script, int] = {}
-    previous: Script | None = None
     for char in text:
         script = script_of(char)
-        if script is not None and not (script == "Latn" and previous == "Latn"):
+        if script is not None:
             counts[script] = counts.get(script, 0) + 1
-        previous = script
     if not counts:
         return hinted or "en"
     if "Kana" in counts:
         return "ja"
-    script = max(counts, key=lambda name: (counts[name], name == "Hani"))
-    if script == "Latn" and hinted is not None and hinted not in _LANGUAGE_OF_SCRIPT.values():
-        return hinted
-    return _LANGUAGE_OF_SCRIPT[script]
+    counts.pop("Latn", None)
+    script = max(counts, key=lambda name: counts[name]) if counts else "Latn"
+    if script != "Latn" and (counts[script] >= _n_latin_words(text) or hinted == _LANGUAGE_OF_SCRIPT[script]):
+        return _LANGUAGE_OF_SCRIPT[script]
+    return hinted if hinted is not None and hinted not in _LANGUAGE_OF_SCRIPT.values() else "en"
+
+
+def _n_latin_words(text: str) -> int:
+    """Words in Latin letters, without web and e-mail addresses."""
+    tokens: list[str] = _LATIN_TOKEN.findall(text)
+    return sum(len(_LATIN_WORD.findall(token)) for token in tokens if not _ADDRESS.search(token))
