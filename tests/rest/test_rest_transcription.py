@@ -1,4 +1,4 @@
-"""Recordings over HTTP: pieces, formats, events, refusals. The recogniser is scripted; a real one is in the next file."""
+"""Recordings over HTTP: pieces, formats, events, refusals. The recogniser is scripted."""
 
 import io
 import json
