@@ -1,0 +1,98 @@
+"""A prompt as chat messages that every template accepts."""
+
+from __future__ import annotations
+
+from talkover.llm.prompt import (
+    CUT_OFF_NOTE,
+    NO_OUTPUT,
+    NOT_BEGUN,
+    SILENCE,
+    UNCLEAR_NOTE,
+    chat_messages,
+    chat_tool_choice,
+    chat_tools,
+)
+from talkover.messages import FunctionTool, Prompt, PromptCall, PromptCallOutput, PromptMessage
+
+
+def user(text: str, uncertain: bool = False) -> PromptMessage:
+    return PromptMessage("user", text, uncertain=uncertain)
+
+
+def assistant(text: str, cut_off: bool = False) -> PromptMessage:
+    return PromptMessage("assistant", text, cut_off=cut_off)
+
+
+def test_instructions_come_first() -> None:
+    assert chat_messages(Prompt("Be brief.", (user("Hello."),))) == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Hello."},
+    ]
+
+
+def test_an_interrupted_answer_ends_where_the_user_stopped_hearing() -> None:
+    messages = chat_messages(Prompt("Be brief.", (user("Tell me."), assistant("Once upon a", True), user("Stop."))))
+    assert messages[0]["content"] == f"Be brief.\n\n{CUT_OFF_NOTE}"
+    assert messages[2] == {"role": "assistant", "content": "Once upon a—"}
+    assert [message["role"] for message in messages] == ["system", "user", "assistant", "user"]
+
+
+def test_uncertain_words_are_marked_and_explained() -> None:
+    messages = chat_messages(Prompt("", (user("how is the whether", uncertain=True),)))
+    assert messages == [
+        {"role": "system", "content": UNCLEAR_NOTE},
+        {"role": "user", "content": "how is the whether [unclear]"},
+    ]
+
+
+def test_there_is_always_a_user_message() -> None:
+    assert chat_messages(Prompt("Greet.", ()))[-1] == {"role": "user", "content": NOT_BEGUN}
+    assert chat_messages(Prompt("", (user(""),)))[-1] == {"role": "user", "content": SILENCE}
+
+
+def test_messages_of_one_role_are_merged() -> None:
+    messages = chat_messages(Prompt("", (user("One."), user("Two."), assistant("A."), assistant("B."))))
+    assert messages == [{"role": "user", "content": "One.\nTwo."}, {"role": "assistant", "content": "A.\nB."}]
+
+
+def test_calls_are_followed_at_once_by_their_outputs() -> None:
+    messages = chat_messages(
+        Prompt(
+            "",
+            (
+                user("Weather and time?"),
+                PromptCall("c1", "weather", '{"city": "Rome"}'),
+                PromptCall("c2", "time", "not json"),
+                user("Well?"),
+                PromptCallOutput("c1", "sunny"),
+            ),
+        )
+    )
+    assert [message["role"] for message in messages] == ["user", "assistant", "tool", "tool", "user"]
+    assert [call["function"]["arguments"] for call in messages[1]["tool_calls"]] == ['{"city": "Rome"}', "{}"]
+    assert [(message["tool_call_id"], message["content"]) for message in messages[2:4]] == [
+        ("c1", "sunny"),
+        ("c2", NO_OUTPUT),
+    ]
+
+
+def test_a_spoken_preamble_and_its_call_are_one_message() -> None:
+    messages = chat_messages(Prompt("", (user("Time?"), assistant("One moment."), PromptCall("c", "time", "{}"))))
+    assert messages[1]["content"] == "One moment."
+    assert messages[1]["tool_calls"][0]["id"] == "c"
+
+
+def test_an_output_without_its_call_is_not_lost() -> None:
+    messages = chat_messages(Prompt("", (PromptCallOutput("gone", "42"),)))
+    assert messages == [{"role": "user", "content": "(A function returned: 42)"}]
+
+
+def test_tools_and_tool_choice() -> None:
+    assert chat_tools((FunctionTool("now"),)) == [
+        {
+            "type": "function",
+            "function": {"name": "now", "description": "", "parameters": {"type": "object", "properties": {}}},
+        }
+    ]
+    assert chat_tool_choice("required") == "required"
+    assert chat_tool_choice("now") == {"type": "function", "function": {"name": "now"}}
