@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from talkover.audio import INPUT_RATE_HZ, VAD_FRAME_SAMPLES, level_dbfs, ms_to_samples
+from talkover.client.recordings import Span, sounding_spans
 from talkover.config import Settings
 from talkover.engines import VadEngine
 from talkover.messages import Samples
@@ -29,18 +30,6 @@ from talkover.vad.endpointing import Endpointer, SpeechEnded, SpeechStarted, Tur
 ROOM_DBFS = -72.0
 """white noise under everything: no microphone is digitally silent"""
 LEAD_S, TRAIL_S = 1.0, 1.5
-TRUTH_BELOW_PEAK_DB = 35.0
-"""10 ms pieces quieter than this under the loudest ones (95th percentile) are pauses"""
-TRUTH_MIN_MS = 60
-"""louder stretches shorter than this are clicks"""
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A stretch of speech."""
-
-    start_ms: float
-    end_ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,21 +117,7 @@ def at_level(noise: NDArray[np.float64], dbfs: float) -> Samples:
 
 def utterances_of(samples: Samples, gap_ms: float) -> tuple[Span, ...]:
     """Stretches of sound in (n,) clean speech at 16 kHz, joined over pauses shorter than `gap_ms`."""
-    piece = ms_to_samples(10, INPUT_RATE_HZ)
-    levels = np.asarray([level_dbfs(samples[i : i + piece]) for i in range(0, samples.size - piece + 1, piece)])
-    if not levels.size:
-        return ()
-    loud = levels > np.percentile(levels, 95) - TRUTH_BELOW_PEAK_DB
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], loud.astype(np.int8), [0]])))
-    spans: list[Span] = []
-    for start, end in zip(edges[::2] * 10.0, edges[1::2] * 10.0, strict=True):
-        if end - start < TRUTH_MIN_MS:
-            continue
-        if spans and start - spans[-1].end_ms < gap_ms:
-            spans[-1] = replace(spans[-1], end_ms=float(end))
-        else:
-            spans.append(Span(float(start), float(end)))
-    return tuple(spans)
+    return sounding_spans(samples, INPUT_RATE_HZ, gap_ms)
 
 
 def load_clips(folder: Path, gap_ms: float) -> list[Clip]:

@@ -1,0 +1,33 @@
+"""What every part of the benchmark is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from talkover.bench.processes import ServerProcess
+from talkover.bench.speech import Speech
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How to measure."""
+
+    speech: Speech
+    quick: bool
+    """about two minutes in all instead of twelve"""
+    server_arguments: tuple[str, ...]
+    """for `talkover serve`"""
+    environ: Mapping[str, str]
+    """of the server"""
+    key: str | None
+    """what clients must present"""
+    advance: Callable[[str, float], None]
+    """show progress: what is being done, and which share of the part is done (0 to 1)"""
+
+    def count(self, full: int, quick: int) -> int:
+        return quick if self.quick else full
+
+    def start_server(self, *arguments: str) -> ServerProcess:
+        """A server of this setting; not ready yet."""
+        return ServerProcess((*self.server_arguments, *arguments), environ=self.environ)
