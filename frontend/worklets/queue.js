@@ -4,8 +4,11 @@
  * Its count is the only truth about what was heard.
  */
 
-/** Buffered before an item begins, and before it goes on after it ran dry; short, since the server sends ahead. */
-const START_MS = 40;
+/**
+ * Buffered before an item begins, and before it goes on after it ran dry. Short, since the server sends ahead; more than
+ * its first chunk (40 ms), since beginning with that alone often ran dry while the second was on its way.
+ */
+const START_MS = 60;
 const RESUME_MS = 120;
 /** Long enough to hide the click of a cut, too short to be heard as a fade. */
 const FADE_MS = 5;

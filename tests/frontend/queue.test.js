@@ -49,7 +49,7 @@ test("what goes in comes out, sample for sample, over chunk borders", () => {
 
 test("playback waits for a little audio, unless there is no more", () => {
   const queue = new PlaybackQueue(RATE_HZ);
-  queue.append("a", constant(900));
+  queue.append("a", constant(1380));
   assert.equal(render(queue, 128)[0], 0);
   queue.append("a", constant(60));
   assert.equal(render(queue, 128)[0], 0.5);
@@ -101,10 +101,10 @@ test("a flush names items that never sounded, and one of an empty queue names no
 
 test("the fade of a flush spans chunks and ends early when little is left", () => {
   const queue = new PlaybackQueue(RATE_HZ);
-  queue.append("a", constant(1290));
+  queue.append("a", constant(1546));
   queue.append("a", constant(20));
-  render(queue, 1280);
-  assert.deepEqual(queue.flush(), [{ itemId: "a", playedSamples: 1310, droppedSamples: 0 }]);
+  render(queue, 1536);
+  assert.deepEqual(queue.flush(), [{ itemId: "a", playedSamples: 1566, droppedSamples: 0 }]);
   const output = render(queue, 128);
   assert.ok(/** @type {number} */ (output[29]) < 1e-6);
 });
@@ -136,8 +136,8 @@ test("ducking ramps in the given time and back, without a step", () => {
 
 test("running dry is reported once, decays without a click, and goes on from the same sample", () => {
   const queue = new PlaybackQueue(RATE_HZ);
-  queue.append("a", constant(1280));
-  render(queue, 1280);
+  queue.append("a", constant(1536));
+  render(queue, 1536);
   const dry = render(queue, 512);
   assert.ok(largestStep(Float32Array.of(0.5, ...dry)) <= 0.5 / FADE_SAMPLES + 1e-6);
   assert.deepEqual(
@@ -152,7 +152,7 @@ test("running dry is reported once, decays without a click, and goes on from the
   queue.append("a", constant(1));
   const again = render(queue, 1280);
   assert.ok(largestStep(Float32Array.of(0, ...again)) <= 0.5 / FADE_SAMPLES + 1e-6);
-  assert.equal(queue.position()?.playedSamples, 2560);
+  assert.equal(queue.position()?.playedSamples, 2816);
 });
 
 test("audible samples are those that are not silence", () => {
@@ -167,8 +167,8 @@ test("audible samples are those that are not silence", () => {
 
 test("the level is the RMS since the last question", () => {
   const queue = new PlaybackQueue(RATE_HZ);
-  queue.append("a", constant(1280));
-  render(queue, 1280);
+  queue.append("a", constant(1536));
+  render(queue, 1536);
   assert.ok(Math.abs(queue.takeRms() - 0.5) < 1e-6);
   assert.equal(queue.takeRms(), 0);
 });
