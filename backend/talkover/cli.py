@@ -6,6 +6,7 @@ import sys
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
@@ -191,11 +192,14 @@ def _write(speech: Iterator[Samples], path: Path, file_format: FileFormat) -> fl
     from talkover.audio import OUTPUT_RATE_HZ
     from talkover.rest.audio_files import StreamEncoder, wav_header
 
+    first = next(speech, None)  # what goes wrong until here leaves no file behind
+    if first is None:
+        raise ValueError("the text holds nothing that can be spoken")
     encoder = StreamEncoder(file_format)
     n_samples = 0
     try:
         with path.open("wb") as file, closing(encoder):
-            for samples in speech:
+            for samples in chain([first], speech):
                 n_samples += samples.size
                 file.write(encoder.feed(samples))
             file.write(encoder.finish())
@@ -204,9 +208,6 @@ def _write(speech: Iterator[Samples], path: Path, file_format: FileFormat) -> fl
                 file.write(wav_header(OUTPUT_RATE_HZ, n_samples * 2))
     except OSError as error:
         raise ValueError(f"{path}: cannot be written: {error.strerror}") from error
-    if n_samples == 0:
-        path.unlink()
-        raise ValueError("the text holds nothing that can be spoken")
     return n_samples / OUTPUT_RATE_HZ
 
 

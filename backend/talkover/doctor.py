@@ -18,7 +18,6 @@ from typing import Any, Literal
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from talkover.app import chosen_engines
 from talkover.config import Settings
@@ -61,11 +60,10 @@ def examine(settings: Settings, environ: Mapping[str, str] | None = None) -> lis
 
 
 def print_report(checks: list[Check], console: Console) -> None:
-    table = Table(show_header=False, box=None, padding=(0, 1))
     for check in checks:
-        remedy = f"\n[bold]→ {escape(check.remedy)}[/]" if check.remedy else ""
-        table.add_row(_MARKS[check.status], escape(check.subject), escape(check.detail) + remedy)
-    console.print(table)
+        console.print(f"{_MARKS[check.status]} [bold]{check.subject:<15}[/] {escape(check.detail)}", soft_wrap=True)
+        if check.remedy:  # unwrapped, to be copied
+            console.print(f"{'':17} [cyan]→[/] {escape(check.remedy)}", soft_wrap=True, highlight=False)
     problems = sum(check.status == "problem" for check in checks)
     if any(check.fatal for check in checks):
         console.print("\n[red]The configured engines cannot start.[/]")
