@@ -227,7 +227,9 @@ def serve(settings: Settings, build: Callable[[Settings], Engines] = build_engin
 def _bind(host: str, port: int) -> socket.socket:
     """The port, taken but not listening yet: connections are accepted only when the engines are warm."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio switches Nagle's algorithm off only for sockets that say they are TCP; with it, the second of two frames
+    # waits for the client's next packet, up to 20 ms
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
