@@ -1,12 +1,13 @@
 """The embedded speech synthesis: espeak-ng through its wheel, streamed, with word times, safe for many sessions.
 
-A text is spoken in pieces: stretches of one script, at most some 20 seconds long each. Every piece takes its turn at a
+A text is spoken in pieces: clauses of one script, of at most some 20 seconds each. Every piece takes its turn at a
 copy of the library (`espeak_pool.py`), and what comes back is put together again (`assembly.py`).
 """
 
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -23,7 +24,11 @@ from talkover.tts.voices import ENGINE_NAME, ESPEAK_VOICES, VOICE_ALIASES, Espea
 
 SLOWEST_SPEED, FASTEST_SPEED = 0.25, 1.5
 _MAX_THREADS = 4
-_MAX_PIECE_CHARS = 240
+_MIN_PIECE_CHARS, _MAX_PIECE_CHARS = 6, 240
+# espeak-ng's intonation goes clause by clause anyway, and short pieces make short turns at the library
+_CLAUSE = re.compile(
+    r"[,;:!?…]+[\"'”’)]*\s+|(?<=[a-z]{3})\.[\"'”’)]*\s+(?=[\"'“(]?[A-Z])|[，；：。！？…]+[”’」』）》\"']*\s*",
+)
 _SENTENCE_END = ".!?…。！？"
 _CLAUSE_END = ",;:，；：、—–"
 _CLOSERS = " \t\r\n\"'”’»)]}」』）》】"
@@ -152,15 +157,13 @@ def pieces_of(text: str) -> list[Piece]:
 
 
 def _piece_end(text: str, start: int, end: int) -> int:
-    """Where to cut text[start:end]: nowhere when short, else after a sentence, clause or word in its second half."""
-    limit = start + _MAX_PIECE_CHARS
-    if end <= limit:
-        return end
-    for borders in (_SENTENCE_END, _CLAUSE_END, " "):
-        for index in range(limit - 1, start + _MAX_PIECE_CHARS // 2, -1):
-            if text[index] in borders and (borders == " " or not text[index].isascii() or text[index + 1] == " "):
-                return index + 1
-    return limit
+    """Where the piece of text[start:end] that begins it ends: after its first clause, or a word when that is long."""
+    limit = min(end, start + _MAX_PIECE_CHARS)
+    border = _CLAUSE.search(text, start + _MIN_PIECE_CHARS, limit)
+    if border is not None:
+        return border.end()
+    blank = text.rfind(" ", start + 1, limit) if limit < end else -1
+    return blank + 1 if blank > 0 else limit
 
 
 def _pause_ms(text: str) -> float:
