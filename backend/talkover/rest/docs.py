@@ -101,6 +101,8 @@ def describe_api(app: FastAPI, key_needed: bool) -> dict[str, Any]:
     )
     for operation in (operation for path in document["paths"].values() for operation in path.values()):
         operation["responses"].pop("422", None)  # what the framework would answer; here it is a 400
+    for name in ("HTTPValidationError", "ValidationError"):
+        document["components"]["schemas"].pop(name, None)
     document["paths"]["/v1/realtime"] = _REALTIME
     if key_needed:
         document.setdefault("components", {})["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}

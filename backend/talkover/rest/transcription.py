@@ -36,7 +36,10 @@ def transcription_router(vad: VadEngine, asr: AsrEngine) -> APIRouter:
         "/v1/audio/transcriptions",
         summary="Transcribe a recording",
         responses={
-            200: {"description": "json, text, verbose_json with utterances and times, srt, vtt; or server-sent events"},
+            200: {
+                "description": "json, text, verbose_json with utterances and times, srt, vtt; or server-sent events",
+                "content": {"application/json": {"example": {"text": "Where is my order?"}}},
+            },
             400: {"description": "unreadable or too long audio, an unknown format"},
             413: {"description": f"more than {MAX_UPLOAD_MIB} MiB"},
             503: {"description": "every place is taken; Retry-After says when to try again"},
