@@ -74,7 +74,7 @@ export class View {
     this.#listen();
     setInterval(() => this.#drawCountdown(), 250);
     // on a small screen the conversation comes first
-    if (window.matchMedia("(max-width: 899px)").matches) byId("latency-details", HTMLDetailsElement).open = false;
+    if (window.matchMedia("(max-width: 899px), (max-height: 700px)").matches) byId("latency-details", HTMLDetailsElement).open = false;
   }
 
   /** @param {State} state */

@@ -9,6 +9,10 @@
 /** A new ring leaves a source this often; its strength is the loudest level of that time. */
 const RING_MS = 90;
 const RINGS = 30;
+/** On a small picture rings leave it before they have vanished, rather than run into each other. */
+const MIN_RING_GAP_PX = 6;
+/** About 30 pictures a second: smooth for what moves this slowly, at half the processor time. */
+const FRAME_MS = 30;
 /** Strength of the breath that is seen while nobody speaks. */
 const BREATH = 0.42;
 
@@ -93,11 +97,12 @@ export class Waves {
 
   /** @param {number} nowMs */
   #frame(nowMs) {
+    requestAnimationFrame((next) => this.#frame(next));
     const stepMs = Math.min(100, nowMs - this.lastFrameMs);
+    if (stepMs < FRAME_MS) return;
     this.lastFrameMs = nowMs;
     this.#advance(stepMs, nowMs);
     this.#draw(nowMs);
-    requestAnimationFrame((next) => this.#frame(next));
   }
 
   /**
@@ -176,9 +181,10 @@ export class Waves {
    */
   #drawRings(voice, colour, x, y, radius, reach) {
     const { context } = this;
-    const gap = reach / RINGS;
+    const scale = this.canvas.width / this.canvas.clientWidth;
+    const gap = Math.max(reach / RINGS, MIN_RING_GAP_PX * scale);
     const moved = this.calm.matches ? 0 : this.ringAgeMs / RING_MS;
-    const hairline = Math.max(1, this.canvas.width / 700);
+    const hairline = Math.max(scale, this.canvas.width / 700);
     context.strokeStyle = colour;
     for (let k = 0; k < RINGS; k += 1) {
       const strength = this.calm.matches ? 0.08 : /** @type {number} */ (voice.rings[k]);
@@ -186,7 +192,7 @@ export class Waves {
       const alpha = Math.min(1, strength * 1.15) * falloff * Math.max(0.4, voice.presence);
       if (alpha < 0.012) continue;
       context.globalAlpha = alpha;
-      context.lineWidth = hairline * (0.8 + 3.4 * strength * falloff);
+      context.lineWidth = Math.min(hairline * (0.8 + 3.4 * strength * falloff), gap / 2);
       context.beginPath();
       context.arc(x, y, radius * discScale(voice) + (k + moved) * gap, 0, 2 * Math.PI);
       context.stroke();
