@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from talkover.llm.dialogue import Reply, Request
 from talkover.llm.documents import Document, Passage, Sentence
 from talkover.llm.knowledge import Hit, Library, question_form
+from talkover.llm.phrases import Phrases
 from talkover.llm.sentences import with_full_stop
 from talkover.llm.small_talk import spoken_title
 from talkover.llm.words import STOPWORDS, contains_cjk, stem, tokens
@@ -26,18 +27,26 @@ MAX_WORDS = 55
 MAX_ITEMS = 6
 SNIPPET_CHARACTERS = 240
 
-_DEPENDENT = re.compile(r"^(?:it|its|they|their|them|this|that|these|those|then|there|both|also|but|so|he|she|you can also|"
-                        r"otherwise|therefore|in return|in that case|after that)\b", re.IGNORECASE)  # fmt: skip
-_FOLLOW_UP = re.compile(r"^(?:and|but|what about|how about|what if|or)\b")
-_PRONOUN = re.compile(r"\b(?:it|that|this|them|these|those|there|one)\b")
-_YES = re.compile(
-    r"(?:yes|yeah|yep|sure|please|okay|ok|of course|go ahead|do that|do it|i do|certainly|tell me|why not|gladly|it is|thats right)"
-    r"(?: (?:yes|please|of course|do|sure|tell me|go ahead|that|it|i would|i do|i want that|exactly|right))*"
+_DEPENDENT = re.compile(
+    r"^(?:it|its|they|their|them|this|that|these|those|then|there|both|also|but|so|he|she|you can also|otherwise|"
+    r"therefore|in return|in that case|after that)\b",
+    re.IGNORECASE,
 )
-_NO = re.compile(
-    r"(?:no|nope|nah|not now|not really|rather not)(?: (?:no|thanks|thank you|please|not now|not really|i dont|its not))*"
+"""beginnings of a sentence that lean on the one before"""
+
+_FOLLOW_UP = Phrases("(and|but|or|what about|how about|what if) ...")
+_PRONOUNS = frozenset(("it", "that", "this", "them", "these", "those", "there", "one"))
+_YES = Phrases(
+    """
+    (yes|yeah|yep|sure|please|okay|ok|of course|certainly|gladly|why not) \
+        [yes|please|of course|do|sure|tell me|go ahead|that|it|i would|i do|right|exactly|do that]*
+    (go ahead|do that|do it|i do|i would|tell me|thats right|it is) [please|yes]*
+    """
 )
-_OFFER = re.compile(r"(?:tell you about|mean:?) (?P<what>[^.!?]+)\?$")
+_NO = Phrases(
+    "(no|nope|nah|not now|not really|rather not) [no|thanks|thank you|please|not now|not really|i dont|its not]*"
+)
+_OFFER = re.compile(r"(?:tell you about|Did you mean:) (?P<what>[^.!?]+)\?$")
 
 DECLINES = (
     "I don't find that in my documents.",
@@ -47,6 +56,10 @@ DECLINES = (
 OFFERS = (
     "Shall I tell you about {topic}?",
     "Would you like me to tell you about {topic}?",
+)
+NOT_A_QUESTION = (
+    "Sorry, I did not understand that.",
+    "I am not sure what you mean.",
 )
 NOT_UNDERSTOOD = "I am not sure that I understood you. Did you mean: {heading}?"
 NO_DOCUMENTS = (
@@ -60,6 +73,8 @@ def reply(request: Request, library: Library) -> Reply:
     if not library.passages:
         return Reply((NO_DOCUMENTS,))
     context = previous_question(request)
+    if not context and not _own_words(request):
+        return Reply((request.one_of(NOT_A_QUESTION), offer(request, library)), request.text)
     hits = _search(request, library, context)
     if hits and hits[0].confidence >= ANSWER_CONFIDENCE:
         return _answer(request.text, hits)
@@ -76,9 +91,9 @@ def answer_to_offer(request: Request, library: Library) -> Reply | None:
     offer = _OFFER.search(before.text.strip()) if before else None
     if offer is None:
         return None
-    if _NO.fullmatch(request.said):
+    if _NO.fits(request.said):
         return Reply((request.one_of(ALL_RIGHT),))
-    if not _YES.fullmatch(request.said):
+    if not _YES.fits(request.said):
         return None
     wanted = offer["what"].strip()
     document = _topic_called(library, wanted)
@@ -91,8 +106,12 @@ def answer_to_offer(request: Request, library: Library) -> Reply | None:
 
 def decline(request: Request, library: Library) -> tuple[str, str]:
     """That it does not know, and what it could tell instead; another wording and topic in another turn."""
-    topic = request.one_of(library.topics)
-    return request.one_of(DECLINES), request.one_of(OFFERS).format(topic=spoken_title(topic.title))
+    return request.one_of(DECLINES), offer(request, library)
+
+
+def offer(request: Request, library: Library) -> str:
+    """A question whose yes gets an answer."""
+    return request.one_of(OFFERS).format(topic=spoken_title(request.one_of(library.topics).title))
 
 
 def previous_question(request: Request) -> str:
@@ -106,17 +125,22 @@ def previous_question(request: Request) -> str:
 
 def _search(request: Request, library: Library, context: str) -> tuple[Hit, ...]:
     """Passages for a question, read in the light of the one before it when it does not stand by itself."""
-    own_words = [word for word in tokens(request.text) if word not in STOPWORDS]
-    refers = bool(_FOLLOW_UP.match(request.said) or _PRONOUN.search(request.said))
+    own_words = _own_words(request)
+    refers = _FOLLOW_UP.fits(request.said) or bool(_PRONOUNS.intersection(request.words))
     if context and (not own_words or (refers and len(own_words) <= 1)):
         hits = _not_said_yet(request, library.search(request.text, context, limit=8))
         form = question_form(request.text)
-        same_form = [hit for hit in hits if form and question_form(hit.passage.section.heading) == form]
-        return tuple(same_form or hits)
+        same_form = tuple(hit for hit in hits if question_form(hit.passage.section.heading) == form)
+        return same_form if form else hits
     hits = library.search(request.text)
     if context and refers and not (hits and hits[0].confidence >= ANSWER_CONFIDENCE):
         return _not_said_yet(request, library.search(request.text, context, limit=8))
     return hits
+
+
+def _own_words(request: Request) -> list[str]:
+    """Its words that have a subject of their own."""
+    return [word for word in tokens(request.text) if word not in STOPWORDS]
 
 
 def _not_said_yet(request: Request, hits: Sequence[Hit]) -> tuple[Hit, ...]:

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime, timedelta
 
 from talkover.llm.dialogue import Reply, Request
 from talkover.llm.numbers import number_words, ordinal_words, year_words
+from talkover.llm.phrases import Phrases
 
-_ASK = r"(?:(?:what|which|whats|tell me|do you know|give me|say|i want to know)(?: is| are|s)? )?(?:(?:the|todays) )?"
-_TIME = re.compile(
-    r"(?:do you (?:know|have) )?(?:what(?: is|s)? |tell me |give me |have you got |say )?(?:what )?(?:the )?(?:current |exact )?"
-    r"time(?: it)?(?: is| is it| it is| do you have| of day)?(?: it)?|how late is it|what is the clock"
+_TIME = Phrases(
+    """
+    [what|whats|tell me|give me|do you know|do you have|have you got|say] [is|s] [what] [the|current|exact]* time \
+        [it|is|of day]*
+    what time (do you have|do we have)
+    how late is it
+    """
 )
-_DATE = re.compile(
-    rf"{_ASK}(?:current )?date(?: is it| is today| is| it is| today| do we have)*|todays date|what is today|whats today|"
-    rf"(?:what|which) day of the month is (?:it|today)"
+_DATE = Phrases(
+    """
+    [what|whats|tell me|give me|do you know|say|which] [is|s] [what] [the|todays|current]* date \
+        [is|it|today|do we have]*
+    (what|whats) [is] today
+    (what|which) day of the month is (it|today)
+    [what|which|whats|tell me|do you know] [is|what]* [the|todays]* (day|weekday) [of the week] \
+        [is|it|today|do we have]*
+    """
 )
-_DAY = re.compile(
-    rf"{_ASK}(?:week)?day(?: of the week)?(?: is it| it is| is today| today is| is| it| today| do we have)*|"
-    r"is (?:it|today) (?P<guess>monday|tuesday|wednesday|thursday|friday|saturday|sunday)"
+_WEEKDAY = Phrases("is (it|today) <day>")
+_OTHER_DAY = Phrases(
+    """
+    (what|which) (day|date|weekday) [of the week] (is|was|will) [it|be]* <day>
+    (what|whats) [is|was|the|date]* <day>
+    """
 )
-_OTHER_DAY = re.compile(
-    r"(?:what|which) (?:day|date|weekday)(?: of the week)? (?:is|was|will) (?:it )?(?:be )?(?P<which>tomorrow|yesterday)|"
-    r"(?:what|whats)(?: is| was)? (?:the )?(?:date )?(?P<other>tomorrow|yesterday)(?: s date)?"
-)
-_MONTH = re.compile(rf"{_ASK}month(?: is it| it is| is| it| do we have)*")
-_YEAR = re.compile(rf"{_ASK}year(?: is it| it is| is| it| do we have)*")
+_MONTH = Phrases("[what|which|whats|tell me] [is|the|current]* month [is|it|do we have]*")
+_YEAR = Phrases("[what|which|whats|tell me] [is|the|current]* year [is|it|do we have]*")
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 MONTHS = (
@@ -37,30 +45,23 @@ MONTHS = (
 
 def reply(request: Request) -> Reply | None:
     """The answer to a question about now, or None for any other."""
-    core = request.core
-    now = request.now
-    if not any(word in core for word in ("time", "date", "day", "month", "year", "late", "tomorrow", "clock")):
-        return None
-    if _TIME.fullmatch(core):
-        return Reply((f"It is {time_of_day(now, request.spoken)}.",))
-    if other := _OTHER_DAY.fullmatch(core):
-        name = other["which"] or other["other"]
-        day = now + timedelta(days=1 if name == "tomorrow" else -1)
-        verb = "is" if name == "tomorrow" else "was"
-        return Reply((f"{name.capitalize()} {verb} {date(day, request.spoken)}.",))
-    if _DATE.fullmatch(core):
-        return Reply((f"Today is {date(now, request.spoken)}.",))
-    if day_asked := _DAY.fullmatch(core):
-        weekday = WEEKDAYS[now.weekday()]
-        guess = day_asked["guess"]
-        if guess is not None:
-            answer = "Yes, today is" if guess == weekday.lower() else "No, today is"
-            return Reply((f"{answer} {weekday}.",))
-        return Reply((f"Today is {date(now, request.spoken)}.",))
-    if _MONTH.fullmatch(core):
+    core, now, spoken = request.core, request.now, request.spoken
+    if _TIME.match(core) is not None:
+        return Reply((f"It is {time_of_day(now, spoken)}.",))
+    if _DATE.match(core) is not None:
+        return Reply((f"Today is {date(now, spoken)}.",))
+    if _MONTH.match(core) is not None:
         return Reply((f"It is {MONTHS[now.month - 1]}.",))
-    if _YEAR.fullmatch(core):
-        return Reply((f"It is the year {year_words(now.year) if request.spoken else now.year}.",))
+    if _YEAR.match(core) is not None:
+        return Reply((f"It is the year {year_words(now.year) if spoken else now.year}.",))
+    guess = _WEEKDAY.match(core)
+    if guess is not None and guess["day"].capitalize() in WEEKDAYS:
+        weekday = WEEKDAYS[now.weekday()]
+        return Reply((f"{'Yes' if guess['day'] == weekday.lower() else 'No'}, today is {weekday}.",))
+    other = _OTHER_DAY.match(core)
+    if other is not None and other["day"] in ("tomorrow", "yesterday"):
+        shift, verb = (1, "is") if other["day"] == "tomorrow" else (-1, "was")
+        return Reply((f"{other['day'].capitalize()} {verb} {date(now + timedelta(days=shift), spoken)}.",))
     return None
 
 

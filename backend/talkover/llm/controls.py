@@ -6,13 +6,13 @@ again, and what the user heard of it, as the prompt's cut-off message tells, is 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 from talkover.llm.dialogue import Reply, Request
 from talkover.llm.knowledge import Library
+from talkover.llm.phrases import Phrases
 from talkover.llm.reading import continuation
-from talkover.llm.resuming import first_unheard
+from talkover.llm.resuming import Script
 from talkover.llm.sentences import split_sentences
 
 MORE_SENTENCES = 3
@@ -20,36 +20,66 @@ MAX_REPEATED_WORDS = 60
 MAX_CHAIN = 30
 """interruptions of one text that are followed back to its beginning"""
 
-_STOP = re.compile(
-    r"(?:(?:please|okay|no|hey|just|now|you can|dont|do not) )*"
-    r"(?:(?:stop|halt|pause|quiet|silence|enough|cancel|shush|shut up|be (?:quiet|silent)|stop (?:it|that|talking|speaking|reading|"
-    r"counting|the story|there|right there)|that is enough|thats enough|answer that|read that)(?: |$))+"
-    r"(?:now|please|it|that|there|stop|for now)*"
+_STOP = Phrases(
+    """
+    [please|okay|no|hey|just|now|you can]* (stop|halt|pause|quiet|silence|enough|cancel|shush|shut up) \
+        [now|please|it|that|there|stop|for now]*
+    [please|okay|no|hey|just|now]* stop (talking|speaking|reading|counting|the story|right there|it there) \
+        [now|please|for now]*
+    [please|okay|no|hey|just]* be (quiet|silent) [now|please]*
+    [okay|no]* (thats|that is) enough [now|please|thank you|thanks]*
+    (dont|do not) (answer|read|say) (that|it)
+    """
 )
-_WAIT = re.compile(
-    r"(?:(?:please|okay|no|hey|just|now) )*(?:wait|hold on|hang on|(?:give me )?(?:a|one) (?:second|minute|moment|sec)|let me think)"
-    r"(?: (?:please|wait|stop|a|one|just|for|me|second|minute|moment|sec))*"
+_WAIT = Phrases(
+    """
+    [please|okay|no|hey|just|now]* (wait|hold on|hang on) [please|wait|stop|a|one|just|for|me|second|minute|moment|sec]*
+    [please|just|give me]* (a|one) (second|minute|moment|sec) [please]
+    let me think ...
+    """
 )
-_GO_ON = re.compile(
-    r"(?:(?:please|okay|yes|and|you can|just|can you|sorry|no|now) )*(?:go on|go ahead|continue|carry on|keep (?:going|talking|reading|counting)|"
-    r"resume|proceed|and then|and then what|then what|what then|what next|whats next|what happened (?:next|then)|dont stop|do not stop|"
-    r"read on|more|tell me more|tell me the rest|the rest|go back to the story|finish(?: the story| it)?|where were (?:you|we))"
-    r"(?: (?:please|on|now|then|with (?:that|it|the .*)|reading|counting|talking|the (?:story|text|document|page|counting)|about (?:it|that|this)|from there|where you .*))*"
+_GO_ON = Phrases(
+    """
+    [please|okay|yes|and|you can|just|can you|sorry|no|now]* \
+        (go on|go ahead|continue|carry on|resume|proceed|read on) [please|now|then]* \
+        [with ...|from there|where you ...|reading|counting|talking|the story|about it|about that]
+    [please|okay|yes|just]* keep (going|talking|reading|counting) [please]
+    [and] (then what|what then|what next|whats next|then) [please]
+    [and] what happened (next|then)
+    [no|please]* (dont|do not) stop [please|now|talking|reading|counting]*
+    [please|okay|yes]* [tell me|read me|say]* (more|the rest) \
+        [please|of it|of that|of the story|about it|about that|about this]*
+    go back to (the|that|your) (story|text|document|page|counting)
+    finish [it|that|the story|your sentence]
+    where were (you|we)
+    """
 )
-_AGAIN = re.compile(
-    r"(?:start|begin|read|tell|do|from|go back to)(?: it| that| the story| me| all)*(?: over)? ?(?:again|over|(?:from |at )?the (?:beginning|start|top))+"
-    r"(?: from the (?:beginning|start|top))?"
+_AGAIN = Phrases(
+    """
+    (start|begin|read|tell|do) [it|that|the story|me|all]* (over|again) [again|from the beginning|from the start]*
+    [start|begin|read|tell|go back] [it|that|me|the story|again]* (from|at|to) the (beginning|start|top)
+    """
 )
-_REPEAT = re.compile(
-    r"(?:(?:please|sorry|can|could|would|you|excuse me) )*(?:repeat|say|tell me)(?: (?:that|it|this|the last (?:sentence|part)|your answer|what you said))*"
-    r"(?: (?:again|once more|one more time|please|slowly))*|"
-    r"(?:sorry |pardon )?what (?:did you (?:just )?(?:say|tell me)|was that|were you saying|you said)(?: again| just now)?|"
-    r"(?:i )?(?:did not|didnt) (?:hear|catch|get) (?:that|it|you|what you said)|once more|one more time|again|come again|pardon|what"
+_REPEAT = Phrases(
+    """
+    [please|sorry|can|could|would|you|excuse me]* repeat \
+        [please|that|it|this|yourself|the last sentence|the last part|your answer|what you said]* \
+        [again|once more|one more time|please|slowly]*
+    [please|sorry|can|could|would|you|excuse me]* (say|tell me) (that|it|this) \
+        (again|once more|one more time|slowly) [please|slowly]*
+    [sorry|pardon] what (did you say|did you just say|did you tell me|was that|were you saying|you said) \
+        [again|just now]*
+    [sorry] [i] (did not|didnt) (hear|catch|get) (that|it|you|what you said)
+    [please] (once more|one more time|again|come again|pardon|what) [please]
+    """
 )
-_WHAT_I_SAID = re.compile(
-    r"(?:(?:tell me|do you know|repeat|remember) )?what (?:did i|have i|i|i have|was i|was my|is my)(?: just| last)? "
-    r"(?:say|said|ask|asked|tell you|told you|saying|asking|question|last question|want|wanted)(?: you| before| to you| just now| again)?|"
-    r"(?:repeat )?what i (?:said|asked)|repeat my (?:question|words)|what was my (?:last )?question"
+_WHAT_I_SAID = Phrases(
+    """
+    [tell me|do you know|repeat|remember] what (did i|have i|i have|i) [just] \
+        (say|said|ask|asked|tell|told|want|wanted) [you|to you|before|just now|again|me]*
+    [tell me|do you know] what (was|is) my [last] question [again]
+    repeat my (question|words)
+    """
 )
 
 STOPPED = ("Okay.", "All right.")
@@ -63,25 +93,25 @@ Answer = Callable[[Request], Reply]
 def reply(request: Request, library: Library, answer: Answer) -> Reply | None:
     """What a steering word asks for, or None. `answer` makes the reply to an earlier request again."""
     said, core = request.said, request.core
-    if _STOP.fullmatch(said):
+    if _STOP.fits(said):
         return Reply((request.one_of(STOPPED),))
-    if _WAIT.fullmatch(said):
+    if _WAIT.fits(said):
         return Reply((request.one_of(WAITING),))
-    if _WHAT_I_SAID.fullmatch(core):
+    if _WHAT_I_SAID.fits(core):
         before = request.last("user")
         return Reply((f"You said: {before.text}",) if before else ("You have not said anything before that.",))
-    if _GO_ON.fullmatch(said) or _GO_ON.fullmatch(core):
+    if is_go_on(request):
         return go_on(request, library, answer)
-    if _AGAIN.fullmatch(core):
+    if _AGAIN.fits(core):
         return _from_the_start(request, answer)
-    if _REPEAT.fullmatch(said) or _REPEAT.fullmatch(core):
+    if _REPEAT.fits(said) or _REPEAT.fits(core):
         return _repeated(request)
     return None
 
 
 def is_go_on(request: Request) -> bool:
     """Whether the user asked for the rest of something."""
-    return _GO_ON.fullmatch(request.said) is not None or _GO_ON.fullmatch(request.core) is not None
+    return _GO_ON.fits(request.said) or _GO_ON.fits(request.core)
 
 
 def go_on(request: Request, library: Library, answer: Answer) -> Reply:
@@ -89,9 +119,9 @@ def go_on(request: Request, library: Library, answer: Answer) -> Reply:
     cut = _unfinished(request)
     if cut is not None:
         heard = request.history[cut].text
-        pieces = _pieces_of(request, cut, answer)
-        at = first_unheard(pieces, heard)
-        rest = pieces[at:] if at is not None else continuation(library, heard, 0)
+        script = Script(_pieces_of(request, cut, answer))
+        at = script.first_unheard(heard)
+        rest = script.pieces[at:] if at is not None else continuation(library, heard, 0)
         if rest:
             return Reply(tuple(rest))
         return Reply((request.one_of(NOTHING_LEFT),))
@@ -119,7 +149,7 @@ def _unfinished(request: Request) -> int | None:
 
 
 def _is_stop(request: Request) -> bool:
-    return _STOP.fullmatch(request.said) is not None or _WAIT.fullmatch(request.said) is not None
+    return _STOP.fits(request.said) or _WAIT.fits(request.said)
 
 
 def _asked_at(request: Request, answer_at: int) -> int | None:
@@ -142,7 +172,7 @@ def _from_the_start(request: Request, answer: Answer) -> Reply:
         if request.history[at].role != "user":
             continue
         earlier = request.at(at)
-        steering = is_go_on(earlier) or _is_stop(earlier) or _AGAIN.fullmatch(earlier.core) or not earlier.text
+        steering = is_go_on(earlier) or _is_stop(earlier) or _AGAIN.fits(earlier.core) or not earlier.text
         if not steering:
             return answer(earlier)
     return Reply((NOTHING_SAID,))

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
+from talkover.llm.phrases import Phrases
 from talkover.llm.words import plain_words
 from talkover.messages import Prompt, PromptMessage, Source
 
 Option = TypeVar("Option")
 
-_OPENING = re.compile(
-    r"^(?:(?:please|okay|ok|hey|hi|hello|so|well|um|uh|hm|hmm|oh|alright|all right|now|just|yes|no|sorry|excuse me|"
-    r"talkover|talk over|(?:can|could|would|will) (?:you|we)(?: please)?|(?:i|we) (?:want|would like|d like) you to|"
-    r"id like you to|i want to know|do you know|can i ask you|tell me please|actually|by the way|and then|good morning|"
-    r"good afternoon|good evening) )+"
+_OPENING = Phrases(
+    """
+    (please|okay|ok|hey|hi|hello|so|well|um|uh|hm|hmm|oh|alright|all right|now|just|yes|no|sorry|excuse me) <rest>
+    (talkover|talk over|actually|by the way|and then|good (morning|afternoon|evening)) <rest>
+    (can|could|would|will) (you|we) [please] <rest>
+    (i|we) (want|would like|d like) you to <rest>
+    (id like you to|i want to know|do you know|can i ask you) <rest>
+    """
 )
-_CLOSING = re.compile(r"(?: (?:please|now|right now|for me|thank you|thanks|today|then|okay|would you|will you))+$")
+_CLOSING = Phrases("<rest> (please|now|right now|for me|thank you|thanks|today|then|okay|would you|will you)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +60,11 @@ class Request:
     @property
     def core(self) -> str:
         """Its words without greeting, fillers and politeness around them; all of them when nothing else is there."""
-        said = self.said
-        inner = _CLOSING.sub("", _OPENING.sub("", f"{said} ").strip())
-        return inner or said
+        core = self.said
+        for wrapping in (_OPENING, _CLOSING):
+            while (inner := wrapping.match(core)) is not None:
+                core = inner["rest"]
+        return core
 
     @property
     def turn(self) -> int:

@@ -46,6 +46,7 @@ class EmbeddedResponder:
 
     def warmup(self) -> None:
         self._library.search("What can you do?")
+        _ = self._library.scripts, self._library.has_cjk
 
     def close(self) -> None:
         """Holds nothing open."""

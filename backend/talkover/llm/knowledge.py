@@ -21,6 +21,7 @@ from bm25s import BM25
 from numpy.typing import NDArray
 
 from talkover.llm.documents import Document, Passage, load_documents, passages
+from talkover.llm.resuming import Script
 from talkover.llm.words import (
     STOPWORDS,
     SYNONYMS,
@@ -134,6 +135,11 @@ class Library:
         return tuple(document for document in self.documents if not document.story)
 
     @cached_property
+    def scripts(self) -> tuple[Script, ...]:
+        """Every document as it is read aloud."""
+        return tuple(Script(document.spoken()) for document in self.documents)
+
+    @cached_property
     def has_cjk(self) -> bool:
         """Whether some of the documents are written in Chinese or Japanese."""
         return any(contains_cjk(sentence.text) for passage in self.passages for sentence in passage.sentences)
@@ -141,7 +147,8 @@ class Library:
     def search(self, question: str, context: str = "", limit: int = 3) -> tuple[Hit, ...]:
         """The passages that fit best, best first; `context` is the question before, for a follow-up."""
         notions = self._notions(question)
-        groups = (*self._groups(notions), *self._groups(self._notions(context), CONTEXT))
+        own = self._groups(notions)
+        groups = (*own, *self._groups(self._notions(context), CONTEXT if own else 1.0))
         if self._index is None or not any(group.alternatives for group in groups):
             return ()
         scores = self._scores(groups)

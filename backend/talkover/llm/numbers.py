@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-_ONES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]  # fmt: skip
+_ONES = (
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+)  # fmt: skip
 _TENS = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _ORDINALS = {
     "one": "first",
@@ -43,11 +46,8 @@ def ordinal_words(number: int) -> str:
     """1 is "first", 21 is "twenty-first"."""
     words = number_words(number)
     head, dash, last = words.rpartition("-") if "-" in words else words.rpartition(" ")
-    if last in _ORDINALS:
-        last = _ORDINALS[last]
-    else:
-        last = f"{last[:-1]}ieth" if last.endswith("y") else f"{last}th"
-    return f"{head}{dash}{last}"
+    regular = f"{last[:-1]}ieth" if last.endswith("y") else f"{last}th"
+    return f"{head}{dash}{_ORDINALS.get(last, regular)}"
 
 
 def year_words(year: int) -> str:
@@ -62,31 +62,32 @@ def year_words(year: int) -> str:
 
 def parse_number(words: Sequence[str]) -> tuple[int, int] | None:
     """The number that `words` begins with: (value, how many words it takes); None when it begins with no number."""
+    if words and words[0].isascii() and words[0].isdigit() and len(words[0]) <= 9:
+        return int(words[0]), 1
     total = group = used = 0
-    seen = False
-    scale = 1000
     for at, word in enumerate(words):
-        if word.isascii() and word.isdigit() and len(word) <= 9:
-            if seen:
-                break
-            return int(word), at + 1
-        if word in _VALUES:
-            value = _VALUES[word]
-            tens_open = group % 100 >= 20 and group % 10 == 0
-            if seen and group % 100 != 0 and not (tens_open and 0 < value < 10):
-                break
-            group, seen, used = group + value, True, at + 1
-        elif word == "hundred" and (not seen or 0 < group < 10):
-            group, seen, used = max(group, 1) * 100, True, at + 1
-        elif word == "thousand" and scale == 1000:
-            total, group, scale, seen, used = max(group, 1) * 1000, 0, 1, True, at + 1
-        elif (word == "a" and not seen and at + 1 < len(words) and words[at + 1] in ("hundred", "thousand")) or (
-            word == "and" and seen and at + 1 < len(words) and words[at + 1] in _VALUES and group % 100 == 0
+        following = words[at + 1] if at + 1 < len(words) else ""
+        if word in _VALUES and _fits(group, _VALUES[word], is_first=not used):
+            group += _VALUES[word]
+        elif word == "hundred" and group < 10:
+            group = max(group, 1) * 100
+        elif word == "thousand" and not total and group < 1000:
+            total, group = max(group, 1) * 1000, 0
+        elif (word == "a" and not used and following in ("hundred", "thousand")) or (
+            word == "and" and used and following in _VALUES and group % 100 == 0
         ):
             continue
         else:
             break
-    return (total + group, used) if seen else None
+        used = at + 1
+    return (total + group, used) if used else None
+
+
+def _fits(group: int, value: int, is_first: bool) -> bool:
+    """Whether `value` can follow in one number: "twenty five" is one, "five twenty" and "two three" are two."""
+    if group % 100 == 0:
+        return is_first or value > 0
+    return group % 10 == 0 and group % 100 >= 20 and 0 < value < 10
 
 
 def find_number(words: Sequence[str]) -> int | None:

@@ -114,7 +114,7 @@ def endpoint_from(settings: LlmSettings, environ: Mapping[str, str]) -> Endpoint
     endpoint = Endpoint(base_url, settings.model or environ.get("OPENAI_MODEL") or None, key or "none")
     if endpoint.is_openai and not key:
         raise EngineUnavailable(
-            f"llm engine 'openai' needs a key: export {settings.api_key_env}=..., or set llm.base_url to another endpoint"
+            f"llm engine 'openai' needs a key: export {settings.api_key_env}=..., or set llm.base_url to another server"
         )
     return endpoint
 

@@ -2,30 +2,58 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from talkover.llm.dialogue import Reply, Request, enumeration
 from talkover.llm.documents import Document
 from talkover.llm.knowledge import Library
-from talkover.llm.resuming import first_unheard
+from talkover.llm.phrases import Phrases
 from talkover.llm.words import STOPWORDS, bigrams, stem, tokens
 
-_STORY = re.compile(
-    r"(?:tell|read|give|let|i want|i d like|id like|i would like|do you (?:know|have)|can i (?:have|hear)|another|one more|a|the|next)"
-    r"\b.*\b(?P<kind>story|stories|tale|fairy tale|fairytale)\b(?P<rest>.*)|(?:story|stories)(?: time| please)?"
+_STORY = Phrases(
+    """
+    (tell|read|give|let|i want|id like|i d like|i would like|do you know|do you have|can i have|can i hear) ... \
+        (story|tale|fairytale) [about|called|of|with] <about>
+    (tell|read|give|let|i want|id like|i d like|i would like|do you know|do you have|can i have|can i hear) ... \
+        (story|stories|tale|tales|fairytale)
+    [another|one more|a|an|the|next|new|short|long|funny|good|nice]* (story|stories|tale) \
+        [time|please|about|called]* [<about>]
+    """
 )
-_WHICH_STORIES = re.compile(r".*\b(?:what|which|how many)\b.*\b(?:stories|tales)\b.*")
-_READ = re.compile(
-    r"(?:read|recite|read out|lets read|start reading)(?: (?:me|us|to me|aloud|out|out loud))*(?: (?P<what>.+))?"
+_WHICH_STORIES = Phrases("[tell me] (what|which|how many) ... (stories|tales) ...")
+_READ = Phrases(
+    """
+    [lets|start]* (read|reading|recite) [me|us|to me|to us|aloud|out|out loud]* [<what>]
+    """
 )
-_PAGE = re.compile(
-    r"\b(?:the|a|an|your|my|this|that|whole|entire|page|document|documents|doc|file|text|chapter|section|article|"
-    r"guide|manual|about|on|of|for|aloud|out|loud|to|me|us|from|called|named|story|one)\b"
+_PAGE_WORDS = frozenset(
+    (
+        "page",
+        "document",
+        "documents",
+        "doc",
+        "file",
+        "text",
+        "chapter",
+        "section",
+        "article",
+        "guide",
+        "manual",
+        "whole",
+        "entire",
+        "aloud",
+        "loud",
+        "called",
+        "named",
+        "story",
+    )
 )
+"""words that say what kind of text it is, and not which"""
 _ANYTHING = frozenset(("something", "something long", "anything", "aloud", "on", "more", "everything"))
 
 NO_STORIES = "I have no stories here. Put a Markdown file into a folder called stories, and I will read it to you."
+MIN_ANCHOR_WORDS = 4
+"""last words of an answer that have to stand together in a document for the answer to be taken from it"""
 MIN_LIKENESS = 0.75
 """Dice share of letter pairs above which a heard word is taken for a word of a title"""
 
@@ -33,24 +61,24 @@ MIN_LIKENESS = 0.75
 def reply(request: Request, library: Library) -> Reply | None:
     """The whole text that was asked for, or None when the user did not ask to be read to."""
     core = request.core
-    if _WHICH_STORIES.fullmatch(core):
+    if _WHICH_STORIES.match(core) is not None:
         return Reply(_story_titles(library.stories))
-    story = _STORY.fullmatch(core)
-    if story:
+    story = _STORY.match(core)
+    if story is not None:
         if not library.stories:
             return Reply((NO_STORIES,))
-        return Reply(tuple(_story(request, library.stories, story["rest"] or "").spoken()))
-    read = _READ.fullmatch(core)
+        return Reply(tuple(_story(request, library.stories, story.get("about", "")).spoken()))
+    read = _READ.match(core)
     if read is None:
         return None
-    what = (read["what"] or "").strip()
+    what = read.get("what", "")
     if not what or what in _ANYTHING:
         choice = library.stories or library.topics
         return Reply(tuple(_untold(request, choice).spoken())) if choice else None
     document = find_document(library.documents, what)
     if document is not None:
         return Reply(tuple(document.spoken()))
-    if not re.search(r"\b(?:page|document|doc|file|guide|manual|chapter|text|story)\b", what):
+    if not _PAGE_WORDS & set(what.split()):
         return None
     titles = enumeration([document.title for document in library.topics[:4]], "or")
     return Reply((f"I have no document like that. I can read you {titles}.",) if titles else ("I have no documents.",))
@@ -58,8 +86,8 @@ def reply(request: Request, library: Library) -> Reply | None:
 
 def find_document(documents: Sequence[Document], name: str) -> Document | None:
     """The document whose title or file name fits the spoken `name` best, by its telling words."""
-    wanted = {stem(word) for word in tokens(_PAGE.sub(" ", name)) if word not in STOPWORDS}
-    wanted = wanted or {stem(word) for word in tokens(name) if word not in STOPWORDS}
+    telling = [word for word in tokens(name) if word not in STOPWORDS]
+    wanted = {stem(word) for word in telling if word not in _PAGE_WORDS} or {stem(word) for word in telling}
     if not wanted:
         return None
     best: tuple[float, Document] | None = None
@@ -72,20 +100,12 @@ def find_document(documents: Sequence[Document], name: str) -> Document | None:
 
 
 def continuation(library: Library, heard: str, sentences: int) -> tuple[str, ...] | None:
-    """What follows `heard` in the document it was taken from: the next sentences, all of them for 0; None if in none."""
-    for document in library.documents:
-        pieces = tuple(document.spoken())
-        # the place is found by the last words alone, so that an answer picked from the middle is found as well
-        at = first_unheard(pieces, heard) if len(tokens(heard)) >= 4 else None
-        if at is not None and _ends_like(pieces[: at + 1], heard):
-            return pieces[at : at + sentences] if sentences else pieces[at:]
+    """What follows `heard` in the document it comes from: so many sentences, 0 for all; None when it is in none."""
+    for script in library.scripts:
+        at = script.first_unheard(heard, MIN_ANCHOR_WORDS)
+        if at is not None and at < len(script.pieces):
+            return script.pieces[at : at + sentences] if sentences else script.pieces[at:]
     return None
-
-
-def _ends_like(pieces: Sequence[str], heard: str) -> bool:
-    """Whether the last four heard words stand together near the end of `pieces`: fewer prove nothing."""
-    text = " ".join(tokens(" ".join(pieces[-3:])))
-    return " ".join(tokens(heard)[-4:]) in text
 
 
 def _story(request: Request, stories: Sequence[Document], about: str) -> Document:

@@ -6,9 +6,9 @@ import re
 
 from talkover.llm.dialogue import Reply, Request, enumeration
 from talkover.llm.knowledge import Library
+from talkover.llm.phrases import Phrases
 
 _NAME = re.compile(r"\bYou are (?:called |named )?([A-Z][\w'-]{1,30})")
-_HELLO = r"(?:hello|hi|hey|good (?:morning|afternoon|evening|day)|greetings|welcome back|nice to (?:meet|see|hear) you)"
 
 GREETINGS = (
     "Hello! What would you like to know?",
@@ -21,85 +21,146 @@ STILL_THERE = (
     "Take your time. I am here.",
 )
 
-_TABLE: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
-    (re.compile(pattern), options)
-    for pattern, options in (
+_TABLE: tuple[tuple[Phrases, tuple[str, ...]], ...] = tuple(
+    (Phrases(patterns), options)
+    for patterns, options in (
         (
-            rf"(?:{_HELLO} )?(?:there )?(?:how are you(?: doing)?(?: today)?|how is it going|hows it going|how do you do|"
-            r"whats up|how do you feel)",
+            """
+            [hello|hi|hey|good morning|there]* how are you [doing] [today]
+            [hello|hi|hey]* (how is it going|hows it going|how do you do|whats up|how do you feel)
+            """,
             ("I am fine, thank you. What would you like to know?", "Very well, thank you. How can I help?"),
         ),
-        (rf"{_HELLO}(?: {_HELLO}| there| again| everybody| everyone| talkover| talk over| agent)*", GREETINGS),
         (
-            r"(?:(?:can|do) you hear me(?: well| all right)?|are you (?:there|listening|still there|awake|ready|working)|"
-            r"is (?:anybody|anyone) there|(?:this is a |mic |microphone )?test(?:ing)?(?: testing| one two three)*|one two three)",
+            """
+            (hello|hi|hey|greetings|welcome back|good morning|good afternoon|good evening|good day) \
+                [hello|hi|there|again|everybody|everyone|talkover|talk over|agent]*
+            nice to (meet|see|hear) you
+            """,
+            GREETINGS,
+        ),
+        (
+            """
+            [hello|hi|hey] (can|do) you hear me [now|well|all right]
+            [hello|hi|hey] are you (there|listening|still there|awake|ready|working)
+            [hello|hi|hey] is (anybody|anyone) there
+            [this is a|mic|microphone] (test|testing) [testing|one two three]*
+            """,
             ("Yes, I hear you.", "Yes, I am listening."),
         ),
         (
-            r"(?:no |great |okay |perfect |good |yes )*(?:thank you|thanks|thank you very much|many thanks)"
-            r"(?: (?:very much|so much|a lot|for .*|again|that was .*))*|cheers",
+            """
+            [no|great|okay|perfect|good|yes|fine|alright]* [many] (thank you|thanks|cheers) \
+                [very much|so much|a lot|again]* [for ...|that was ...]
+            """,
             ("You are welcome.", "My pleasure.", "Any time."),
         ),
         (
-            r"(?:(?:okay|and|good) )*(?:goodbye|good bye|bye|bye bye|good night|see you|talk to you later|have a (?:nice|good) \w+|"
-            r"thats all|that is all|that was all|take care)(?: (?:bye|for now|for today|soon|later|tomorrow|then|agent))*",
+            """
+            [okay|and|good|well|thank you|thanks]* \
+                (goodbye|good bye|bye|good night|see you|talk to you later|take care) \
+                [bye|for now|for today|and thank you|and thanks|soon|later|tomorrow|then]*
+            have a (nice|good) (day|evening|weekend)
+            [okay] (thats all|that is all|that was all) [for now|for today|thank you|thanks]*
+            """,
             ("Goodbye!", "Bye, see you soon!"),
         ),
         (
-            r"(?:that (?:is|was|sounds)|thats|you are|youre|very|how|really|oh|wow|this is|its|it is|well)? ?"
-            r"(?:great|good|nice|cool|interesting|perfect|wonderful|amazing|awesome|excellent|fantastic|funny|beautiful|lovely|"
-            r"i see|got it|i understand|makes sense|good job|well done|smart|right|correct|true|enough)",
+            """
+            [that is|that was|that sounds|thats|you are|youre|this is|its|it is|well|very|really|how|oh|wow]* \
+                (great|good|nice|cool|interesting|perfect|wonderful|amazing|awesome|excellent|fantastic|funny|\
+                beautiful|lovely|right|correct|true|smart)
+            [okay|oh|ah]* (i see|got it|i understand|makes sense|good job|well done|wow)
+            i (like|love) (it|that|this|you|your voice)
+            """,
             ("Good. Is there anything else?", "I am glad. What else would you like to know?"),
         ),
         (
-            r"(?:uh huh|mm hmm|mhm|hm|hmm|uh|um|oh|ah|okay|ok|alright|all right|well|so|sure|right|really)",
+            """
+            (uh huh|mm hmm|mhm|hm|hmm|uh|um|oh|ah|okay|ok|alright|all right|well|so|sure|really|yes|yeah|yep|\
+                of course|maybe|please) [okay|yes|right|really|well]*
+            """,
             ("Yes?", "Go ahead."),
         ),
+        ("(no|nope|not really|not now|nothing) [no|not now|nothing]*", ("All right.", "Okay.")),
         (
-            r"(?:i am|im) sorry|sorry|excuse me|pardon(?: me)?|never ?mind|forget (?:it|about it|that)|sorry to interrupt(?: you)?",
+            """
+            [i am|im|oh|no]* (sorry|excuse me|pardon me|never mind|nevermind|forget it|forget that|forget about it|\
+                sorry to interrupt) [you]
+            """,
             ("No problem. What would you like to know?", "That is all right. Go ahead."),
         ),
         (
-            r"(?:(?:i|id|i would) (?:have|had|like to ask)|one more|another|(?:can|could|may) i (?:ask|interrupt|stop|tell))"
-            r"(?: you)?(?: a| another| one more| a quick| something| for| moment)*(?: question)?(?: for you| about that)?|let me (?:think|see|ask .*|ask)",
+            """
+            (i have|i had|id like to ask|i would like to ask|one more|another) \
+                [you|a|another|one more|quick|something]* [question] [for you|about that|about this]
+            [sorry|excuse me] (can|could|may) i (ask|tell|interrupt|stop) you \
+                [something|a question|for a moment|there|now]*
+            let me (see|ask|ask you|ask something|ask you something|say something|finish|try)
+            """,
             ("Yes, please.", "Go ahead."),
         ),
         (
-            r"(?:are you|is this|am i talking to)(?: a| an| the)? (?:human|real|real person|person|robot|machine|computer|ai|bot|program|"
-            r"alive|real human|artificial intelligence)",
+            """
+            (are you|is this|am i talking to) [a|an|the] [real|true]* \
+                (human|person|robot|machine|computer|bot|program|alive|real|ai|artificial intelligence|human being)
+            """,
             ("I am a computer program. I look for answers in my documents and read them to you.",),
         ),
         (
-            r"(?:speak|talk|be)(?: a bit| a little)? (?:louder|up|quieter|more quietly)|louder|quieter|(?:too loud|too quiet)",
+            "[speak|talk|be|you are|youre] [a bit|a little|too|more]* (louder|loud|up|quieter|quiet|quietly)",
             ("I cannot change my volume. Please use the volume of your computer.",),
         ),
         (
-            r"(?:tell me |do you know )?(?:a |another )?(?:\w+ )?(?:joke|riddle)s?|make me laugh|sing(?: me)?(?: a)?(?: song)?",
+            """
+            [tell me|do you know|i want to hear]* [a|another|any|some|your|short|funny|good]* \
+                (joke|jokes|riddle|riddles|poem|song)
+            make me laugh
+            sing [me|us|a|song|something|please]*
+            """,
             ("I know no jokes and no songs, but I can tell you a story.",),
         ),
     )
 )
-_WHO = re.compile(
-    r"(?:who|what) (?:are|r) you|whats your name|what is your name|(?:tell me|say something) about yourself|introduce yourself|"
-    r"who am i (?:talking|speaking) (?:to|with)|do you have a name|describe yourself|who is (?:this|that|there|speaking)"
+_WHO = Phrases(
+    """
+    (who|what) are you [please|exactly]
+    (whats|what is) your name
+    [please] (tell me|say|talk) [something|more|a bit|a little]* about (you|yourself)
+    (introduce|describe|explain) yourself
+    who am i (talking|speaking) (to|with)
+    do you have a name
+    who is (this|there|speaking)
+    """
 )
-_ABILITIES = re.compile(
-    r"what (?:can|do|could) (?:you|i|we) (?:do|ask|say|know|talk about|tell me)(?: you| to you| about| with you| here)?|help(?: me)?|"
-    r"how can you help me|i need(?: some)? help|what (?:questions )?can i ask(?: you)?|what are you (?:good )?for|"
-    r"what (?:topics|subjects|documents) do you (?:know|have)(?: about)?|what do you know(?: about)?|what else(?: can you do)?|"
-    r"what are your (?:topics|documents|abilities)|(?:tell|ask) me something|say something"
+_ABILITIES = Phrases(
+    """
+    what (can|could) (you|i|we) (do|ask|say|know|talk about|tell me|ask about) [you|to you|about|with you|here|for me]*
+    what do you know [about]
+    [please] help [me] [please]
+    how can you help [me]
+    i need [some] help
+    what (questions|kind of questions) can i ask [you]
+    what are you (for|good for)
+    what (topics|subjects|documents) do you (know|have) [about]
+    what else [can you do|do you know|is there]
+    what are your (topics|documents|abilities|skills)
+    [please] (tell|teach|ask|show) me (something|anything|something interesting)
+    say something
+    what should i (say|ask) [you|first]*
+    """
 )
 
 
 def reply(request: Request, library: Library) -> Reply | None:
     """A short answer to small talk, or None."""
     for core in dict.fromkeys((request.said, request.core)):
-        for pattern, options in _TABLE:
-            if pattern.fullmatch(core):
+        for phrases, options in _TABLE:
+            if phrases.fits(core):
                 return Reply((request.one_of(options),))
-        if _WHO.fullmatch(core):
+        if _WHO.fits(core):
             return Reply((introduction(request), abilities(library)))
-        if _ABILITIES.fullmatch(core):
+        if _ABILITIES.fits(core):
             return Reply((abilities(library), "I can also tell you the time, count, or read to you."))
     return None
 
@@ -125,7 +186,9 @@ def greeting(request: Request, library: Library) -> Reply:
 
 def spoken_title(title: str) -> str:
     """A title in the middle of a sentence: "Language models" is "language models", names keep their capitals."""
-    title = title.removeprefix("About ").rstrip(".!?")
+    title = title.rstrip(".!?")
     first, _, rest = title.partition(" ")
-    is_plain = first[1:].islower() and rest and not any(word[:1].isupper() for word in rest.split())
-    return f"{first.lower()} {rest}" if is_plain else title
+    is_name = title.startswith("About ") or any(word[:1].isupper() for word in rest.split())
+    if is_name or not first[1:].islower():
+        return title.removeprefix("About ")
+    return f"{first.lower()} {rest}".strip()
