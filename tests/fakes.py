@@ -179,24 +179,6 @@ class ToneTts(FakeEngine):
             yield SpeechChunk(tone[begin : begin + size], begun if self.with_words else ())
 
 
-@dataclass(frozen=True, slots=True)
-class PlainText:
-    """A segment that is spoken as it is written."""
-
-    display: str
-
-    @property
-    def spoken(self) -> str:
-        return self.display
-
-    def to_display(self, start: int, end: int) -> tuple[int, int]:
-        return start, end
-
-
-def plain(text: str, _language: str | None) -> PlainText:
-    return PlainText(text.strip())
-
-
 def fake_engines(asr: ScriptedAsr | None = None, llm: ScriptedLlm | None = None, tts: ToneTts | None = None) -> Engines:
     return Engines(LevelVad(), asr or ScriptedAsr(), llm or ScriptedLlm(), tts or ToneTts())
 
@@ -346,7 +328,7 @@ class Driver:
                     pass
 
     def _lane(self, request: ResponseRequest) -> Iterator[Output]:
-        synthesizer = Synthesizer(self.engines.tts, plain)
+        synthesizer = Synthesizer(self.engines.tts)
         sender = Sender(None, never, lambda: self.now_s)
         thoughts = self._guarded(Responder(self.engines.llm).process(request, never), "responder", request)
         for thought in thoughts:

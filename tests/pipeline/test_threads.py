@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fakes import ScriptedLlm, ToneTts, fake_engines, never, plain, wait_until
+from fakes import ScriptedLlm, ToneTts, fake_engines, never, wait_until
 from talkover.engines import EngineFailed, IsStale, LlmCall, LlmFinished, LlmText
 from talkover.messages import (
     AudioDelta,
@@ -154,7 +154,7 @@ def test_a_resampled_response_ends_with_what_the_filter_held():
 def lane_of(llm: ScriptedLlm, lead_ms: int | None = None, tts: ToneTts | None = None) -> tuple[Lane, list[Output]]:
     out: list[Output] = []
     lane = Lane(
-        fake_engines(llm=llm, tts=tts), plain, Generations(), lambda item, _: out.append(item) is None, lead_ms, "test"
+        fake_engines(llm=llm, tts=tts), Generations(), lambda item, _: out.append(item) is None, lead_ms, "test"
     )
     return lane, out
 

@@ -10,7 +10,7 @@ from talkover.pipeline.cancel import Generations
 from talkover.pipeline.responder import Responder
 from talkover.pipeline.sender import Sender
 from talkover.pipeline.stage import Emit, StageThread
-from talkover.pipeline.synthesizer import Normalize, Synthesizer
+from talkover.pipeline.synthesizer import Synthesizer
 
 REQUESTS = 4
 """requests waiting for the responder; the session has one active response a lane, the rest is stale"""
@@ -26,7 +26,6 @@ class Lane:
     def __init__(
         self,
         engines: Engines,
-        normalize: Normalize,
         generations: Generations,
         report: Emit,
         lead_ms: int | None,
@@ -38,7 +37,7 @@ class Lane:
             self.sender, report, self._stale_check, AUDIO_ITEMS, label
         )
         self._synthesizing: StageThread[Any, Any] = StageThread(
-            Synthesizer(engines.tts, normalize), self._sending.put, self._stale_check, TEXT_ITEMS, label
+            Synthesizer(engines.tts), self._sending.put, self._stale_check, TEXT_ITEMS, label
         )
         self._responding: StageThread[ResponseRequest, Any] = StageThread(
             Responder(engines.llm), self._synthesizing.put, self._stale_check, REQUESTS, label

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from typing import Protocol
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -21,6 +20,9 @@ from talkover.messages import (
     TextDelta,
     Word,
 )
+from talkover.tts.markdown import MarkdownStripper
+from talkover.tts.normalize import speakable
+from talkover.tts.spoken_text import SpokenText
 
 APOLOGY = {
     "en": "Sorry, something went wrong while I was thinking about that. Please try again.",
@@ -33,33 +35,21 @@ CHUNK_SAMPLES = ms_to_samples(100, OUTPUT_RATE_HZ)
 """longest chunk handed on: bounds the size of an event and the grain of pacing"""
 
 
-class SpokenText(Protocol):
-    """A segment prepared for speech (see `tts/normalize.py`)."""
-
-    @property
-    def display(self) -> str: ...
-    @property
-    def spoken(self) -> str: ...
-    def to_display(self, start: int, end: int) -> tuple[int, int]: ...
-
-
-Normalize = Callable[[str, str | None], SpokenText]
-
-
 class Synthesizer:
     """Speaks: normalises a segment for speech and streams its audio."""
 
     name = "synthesizer"
 
-    def __init__(self, engine: TtsEngine, normalize: Normalize) -> None:
+    def __init__(self, engine: TtsEngine) -> None:
         self._engine = engine
-        self._normalize = normalize
+        self._markdown = MarkdownStripper()
         self._request: ResponseRequest | None = None
         self._spoke = False
 
     def process(self, item: ResponseRequest | Output, is_stale: IsStale) -> Iterator[ResponseRequest | Output]:
         if isinstance(item, ResponseRequest):
             self._request = item
+            self._markdown = MarkdownStripper()
             self._spoke = False
         request = self._request
         if request is not None and request.modality == "audio":
@@ -75,11 +65,11 @@ class Synthesizer:
         self._request = None
 
     def _speak(self, request: ResponseRequest, text: str, is_stale: IsStale) -> Iterator[Output]:
-        prepared = self._normalize(text, None)
+        prepared = speakable(text, stripper=self._markdown)
         caption = prepared.display
-        if not caption:
+        if not caption.strip():
             return
-        if prepared.spoken:
+        if prepared.spoken.strip():
             for chunk in self._engine.synthesize(prepared.spoken, request.voice, is_stale):
                 if not self._spoke:
                     self._spoke = True

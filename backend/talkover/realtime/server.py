@@ -15,7 +15,6 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from talkover.engines import Engines
 from talkover.metrics import Metrics
-from talkover.pipeline.synthesizer import Normalize
 from talkover.realtime.beta import to_beta
 from talkover.realtime.session import SessionOptions
 from talkover.realtime.session_thread import SessionThread
@@ -46,10 +45,9 @@ class RealtimeOptions:
 class RealtimeServer:
     """Admits sessions and moves their frames."""
 
-    def __init__(self, options: RealtimeOptions, engines: Engines, normalize: Normalize, metrics: Metrics) -> None:
+    def __init__(self, options: RealtimeOptions, engines: Engines, metrics: Metrics) -> None:
         self._options = options
         self._engines = engines
-        self._normalize = normalize
         self._metrics = metrics
         self._lock = threading.Lock()
         self._connections: set[_Connection] = set()
@@ -101,7 +99,6 @@ class RealtimeServer:
                 expires_at=int(time.time() + template.lifetime_s),
             ),
             self._engines,
-            self._normalize,
             self._options.lead_ms,
             connection,
             self._metrics,

@@ -16,7 +16,6 @@ from talkover.pipeline.lane import Lane
 from talkover.pipeline.queues import Inbox
 from talkover.pipeline.recognizer import Recognizer
 from talkover.pipeline.stage import StageThread
-from talkover.pipeline.synthesizer import Normalize
 from talkover.realtime.actions import (
     Action,
     BargedIn,
@@ -62,7 +61,6 @@ class SessionThread:
         self,
         options: SessionOptions,
         engines: Engines,
-        normalize: Normalize,
         lead_ms: int | None,
         outlet: Outlet,
         metrics: Metrics,
@@ -72,7 +70,6 @@ class SessionThread:
     ) -> None:
         """`rename` changes events on the last step, for clients of the beta protocol."""
         self._engines = engines
-        self._normalize = normalize
         self._lead_ms = lead_ms
         self._outlet = outlet
         self._metrics = metrics
@@ -195,9 +192,7 @@ class SessionThread:
         return self._lanes[name]
 
     def _new_lane(self, name: LaneName) -> Lane:
-        return Lane(
-            self._engines, self._normalize, self._generations[name], self._report, self._lead_ms, f"{name}-{self.id}"
-        )
+        return Lane(self._engines, self._generations[name], self._report, self._lead_ms, f"{name}-{self.id}")
 
     def _new_recognizer(self) -> StageThread[SpeechSegment | SpeechDropped, Transcript | StageFailed]:
         return StageThread(Recognizer(self._engines.asr), self._report, _never_stale, MAX_SPEECH_PIECES, self.id)
