@@ -22,12 +22,12 @@ from talkover.metrics import Metrics
 from talkover.realtime.server import RealtimeOptions, RealtimeServer
 from talkover.realtime.session import SessionOptions
 from talkover.realtime.settings import SessionSettings, TurnDetection
+from talkover.realtime.transport import LingeringProtocol
 from talkover.registry import Slot, create_engine
 from talkover.resources import resource
 from talkover.rest.api import create_api
 from talkover.rest.auth import origin_allowed
 from talkover.rest.health import Readiness
-from talkover.tts.normalize import speakable
 from talkover.vad.endpointing import TurnOptions
 
 log = logging.getLogger(__name__)
@@ -104,7 +104,6 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
             max_backlog_bytes=int(server.max_backlog_mib * (1 << 20)),
         ),
         engines,
-        speakable,
         metrics,
     )
     app = create_api(
@@ -189,7 +188,7 @@ def asgi_server(app: FastAPI, settings: Settings, started_at_s: float) -> uvicor
         app,
         log_config=None,
         access_log=False,
-        ws="websockets-sansio",
+        ws=LingeringProtocol,
         ws_max_size=settings.server.max_frame_mib << 20,
         ws_ping_interval=20,
         ws_ping_timeout=20,
