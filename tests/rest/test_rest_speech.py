@@ -15,6 +15,7 @@ from fakes import ToneTts, fake_engines, wait_until
 from talkover.audio import level_dbfs, pcm16_to_samples
 from talkover.engines import EngineFailed, Engines, IsStale, SpeechChunk, TtsEngine
 from talkover.messages import VoiceSettings
+from talkover.rest import jobs
 from talkover.rest.speech import MAX_AT_ONCE
 
 
@@ -202,6 +203,18 @@ def test_client_that_leaves_before_the_first_audio_stops_the_synthesis(connect: 
         client.post("/v1/audio/speech", json={"input": "Hello."}, timeout=0.3)
     assert tts.went_stale.wait(5)
     assert wait_until(tts.finished.is_set)
+
+
+def test_client_that_stops_reading_loses_its_place(
+    connect: Callable[..., httpx.Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "MAX_SEND_S", 0.3)
+    tts = EndlessTts()
+    client = connect(speaking(tts))
+    tts.permits.release(100_000)
+    with client.stream("POST", "/v1/audio/speech", json={"input": "Hello.", "response_format": "pcm"}) as response:
+        assert response.status_code == 200
+        assert tts.finished.wait(10)
 
 
 def test_events_carry_the_same_audio(connect: Callable[..., httpx.Client]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -11,11 +13,16 @@ import anyio
 import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from talkover.rest.errors import busy
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
+
+MAX_SEND_S = 30.0
+"""a client that takes nothing for so long gives its place to others"""
 
 
 class Places:
@@ -103,7 +110,18 @@ class JobResponse(StreamingResponse):
         self.job.abandon()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_in_time(message: Message) -> None:
+            with anyio.fail_after(MAX_SEND_S):
+                await send(message)
+
         try:
-            await super().__call__(scope, receive, send)
+            await super().__call__(scope, receive, send_in_time)
+        except TimeoutError:
+            # The server closes a connection whose answer was not completed.
+            log.warning("a client took nothing for %.0f s and was dropped", MAX_SEND_S)
         finally:
             await self.job.close()
+
+
+def server_sent_event(payload: dict[str, Any]) -> bytes:
+    return f"data: {json.dumps(payload, ensure_ascii=False)}\n\n".encode()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import base64
-import json
 import logging
 from collections.abc import AsyncIterator, Generator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -16,7 +15,7 @@ from talkover.engines import EngineFailed, TtsEngine
 from talkover.messages import Samples, VoiceSettings
 from talkover.rest.audio_files import CONTENT_TYPES, FileFormat, StreamEncoder
 from talkover.rest.errors import ApiError
-from talkover.rest.jobs import JobResponse, Places
+from talkover.rest.jobs import JobResponse, Places, server_sent_event
 from talkover.rest.offline import speak
 
 log = logging.getLogger(__name__)
@@ -79,7 +78,7 @@ def speech_router(tts: TtsEngine) -> APIRouter:
                 await job.close()
         audio = _prepended(first, stream)
         if body.stream_format == "sse":
-            return JobResponse(job, _events(audio, body.input), "text/event-stream")
+            return JobResponse(job, _events(audio), "text/event-stream")
         return JobResponse(job, audio, CONTENT_TYPES[body.response_format])
 
     return router
@@ -121,19 +120,17 @@ async def _prepended(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[
         yield data
 
 
-async def _events(audio: AsyncIterator[bytes], text: str) -> AsyncIterator[bytes]:
+async def _events(audio: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """`speech.audio.delta` per piece, then `speech.audio.done`; a failure is an `error` event."""
     try:
         async for data in audio:
-            yield _event({"type": "speech.audio.delta", "audio": base64.b64encode(data).decode()})
+            yield server_sent_event({"type": "speech.audio.delta", "audio": base64.b64encode(data).decode()})
     except EngineFailed as error:
         log.error("speech failed: %s", error)
-        yield _event({"type": "error", **ApiError(500, "The speech engine failed.", code="tts_error").body()})
+        yield server_sent_event(
+            {"type": "error", **ApiError(500, "The speech engine failed.", code="tts_error").body()}
+        )
         return
     # No model counts tokens here; the key must exist for stock clients.
     usage = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
-    yield _event({"type": "speech.audio.done", "usage": usage})
-
-
-def _event(payload: dict[str, Any]) -> bytes:
-    return f"data: {json.dumps(payload)}\n\n".encode()
+    yield server_sent_event({"type": "speech.audio.done", "usage": usage})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -16,7 +15,7 @@ from talkover.engines import AsrEngine, EngineFailed, VadEngine
 from talkover.messages import Samples
 from talkover.rest.audio_files import AudioTooLong, UnreadableAudio, read_audio
 from talkover.rest.errors import ApiError
-from talkover.rest.jobs import JobResponse, Places
+from talkover.rest.jobs import JobResponse, Places, server_sent_event
 from talkover.rest.limits import MAX_UPLOAD_MIB
 from talkover.rest.offline import TranscribedPiece, subtitles, transcribe_pieces
 
@@ -104,15 +103,11 @@ async def _events(pieces: AsyncIterator[TranscribedPiece], duration_s: float) ->
         async for piece in _named_failures(pieces):
             delta = piece.text if not said else " " + piece.text
             said.append(delta)
-            yield _event({"type": "transcript.text.delta", "delta": delta})
+            yield server_sent_event({"type": "transcript.text.delta", "delta": delta})
     except ApiError as error:
-        yield _event({"type": "error", **error.body()})
+        yield server_sent_event({"type": "error", **error.body()})
         return
-    yield _event({"type": "transcript.text.done", "text": "".join(said), "usage": _usage(duration_s)})
-
-
-def _event(payload: dict[str, Any]) -> bytes:
-    return f"data: {json.dumps(payload, ensure_ascii=False)}\n\n".encode()
+    yield server_sent_event({"type": "transcript.text.done", "text": "".join(said), "usage": _usage(duration_s)})
 
 
 def _usage(duration_s: float) -> dict[str, Any]:
