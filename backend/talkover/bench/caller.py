@@ -34,7 +34,8 @@ class Exchange:
     """None: no audible answer within the timeout"""
     early: bool
     """the agent began to answer before the caller had finished"""
-    metrics: JsonObject | None
+    stages_ms: dict[str, float]
+    """what the server says each stage added; empty when it does not"""
     microphone_lag_ms: float
 
     def json(self) -> dict[str, Any]:
@@ -110,7 +111,7 @@ class Caller:
             answer="" if answer is None else answer.text,
             voice_to_voice_ms=None if audible_s is None else (audible_s - end_s) * 1000,
             early=any(onset_s < other.created_s < end_s for other in turns.answers.values()),
-            metrics=None if answer is None else answer.metrics,
+            stages_ms={} if answer is None else answer.stages_ms(),
             microphone_lag_ms=self.microphone.worst_lag_s * 1000,
         )
 

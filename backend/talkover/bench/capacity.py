@@ -14,9 +14,9 @@ from talkover.bench.caller import Caller, Exchange
 from talkover.bench.figures import Figure, PartResult, summarize
 from talkover.bench.machine import OtherLoad
 from talkover.bench.part import Setting
-from talkover.bench.processes import ServerProcess
 from talkover.client.connection import ConversationEnded, ServerUnreachable
 from talkover.client.recordings import Recording
+from talkover.client.server_process import ServerProcess
 
 LEVELS = (1, 2, 4, 8, 12, 16)
 QUICK_LEVELS = (1, 4)

@@ -16,8 +16,6 @@ MODES: dict[str, dict[str, Any]] = {
     "semantic_vad": {"type": "semantic_vad", "eagerness": "auto"},
 }
 TARGETS = (Target("p50", 700), Target("p95", 1200))
-STAGES = {"endpointing": "endpointing_ms", "ASR": "asr_ms", "LLM": "llm_ttft_ms", "TTS": "tts_ttfb_ms"}
-"""what the server says of itself (`s2s.turn.metrics`)"""
 
 
 def measure(setting: Setting) -> PartResult:
@@ -70,14 +68,11 @@ def score(mode: str, exchanges: Sequence[Exchange]) -> list[Figure]:
             note=f"{len(answered)} of {len(exchanges)}; {early} begun before the user had finished",
         ),
     ]
-    parts: dict[str, list[float]] = {name: [] for name in (*STAGES, "wire and rest")}
+    parts: dict[str, list[float]] = {}
     for exchange in answered:
-        metrics = exchange.metrics or {}
-        stages = {name: metrics.get(key) for name, key in STAGES.items()}
-        for name, value in stages.items():
-            if value is not None:
-                parts[name].append(value)
-        if exchange.voice_to_voice_ms is not None and None not in stages.values():
-            parts["wire and rest"].append(exchange.voice_to_voice_ms - sum(value or 0 for value in stages.values()))
-    figures += [Figure(f"  {name}", "ms", summarize(values)) for name, values in parts.items() if values]
-    return figures
+        for stage, took_ms in exchange.stages_ms.items():
+            parts.setdefault(stage, []).append(took_ms)
+        if exchange.stages_ms and exchange.voice_to_voice_ms is not None:
+            rest_ms = exchange.voice_to_voice_ms - sum(exchange.stages_ms.values())
+            parts.setdefault("wire and rest", []).append(rest_ms)
+    return figures + [Figure(f"  {name}", "ms", summarize(values)) for name, values in parts.items()]

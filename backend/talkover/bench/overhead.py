@@ -12,8 +12,8 @@ from talkover.audio import OUTPUT_RATE_HZ, ms_to_samples
 from talkover.bench.caller import Caller
 from talkover.bench.figures import Figure, PartResult, Target, summarize
 from talkover.bench.part import Setting
-from talkover.bench.processes import ServerProcess
 from talkover.client.recordings import Recording, recording
+from talkover.client.server_process import ServerProcess
 
 BURST_MS = 400
 COMMAND = (sys.executable, "-m", "talkover.bench.instant", "{port}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from talkover.bench.processes import ServerProcess
 from talkover.bench.speech import Speech
+from talkover.client.server_process import ServerProcess
 
 
 @dataclass(frozen=True, slots=True)

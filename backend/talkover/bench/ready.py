@@ -11,7 +11,7 @@ from typing import Any
 
 from talkover.bench.figures import Figure, PartResult, Target, summarize
 from talkover.bench.part import Setting
-from talkover.bench.processes import ServerProcess
+from talkover.client.server_process import ServerProcess
 
 INSTALLED_MARK = ".venv/light.installed"
 """what the Makefile's `run` depends on"""

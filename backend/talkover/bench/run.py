@@ -18,9 +18,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from talkover.bench import answers, barge_in, capacity, detection, latency, machine, overhead, ready, report
 from talkover.bench.figures import PartResult
 from talkover.bench.part import Setting
-from talkover.bench.processes import ServerFailed, own_environment
 from talkover.bench.speech import Speech, find_speech
 from talkover.client.connection import ConversationEnded, ServerUnreachable
+from talkover.client.server_process import ServerFailed, own_environment
 
 PARTS: dict[str, Callable[[Setting], PartResult]] = {
     "latency": latency.measure,

@@ -169,6 +169,13 @@ class RealtimeClient:
                     raise TimeoutError(f"{what} did not come within {timeout_s:g} s")
                 self._changed.wait(left_s)
 
+    def wait_closed(self) -> None:
+        """Until the connection ends. Raises ConversationEnded then."""
+        with self._changed:
+            while self._closed is None:
+                self._changed.wait(1.0)
+            raise ConversationEnded(self._closed)
+
     # --------------------------------------------------------------------------------------- the receiving thread
 
     def _receive(self) -> None:

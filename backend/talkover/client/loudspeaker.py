@@ -134,6 +134,8 @@ class Loudspeaker:
     def forget(self, before_s: float) -> None:
         """Drop the record of what ended before a time, so that it does not grow for ever."""
         self._stretches = [stretch for stretch in self._stretches if stretch.end_s >= before_s]
+        self.gaps = [gap for gap in self.gaps if gap.at_s >= before_s]
+        self.flushes_s = [flush_s for flush_s in self.flushes_s if flush_s >= before_s]
 
 
 # --------------------------------------------------------------------------------------------------------- hearing

@@ -9,6 +9,9 @@ from typing import Any
 from talkover.client.connection import JsonObject, Received
 from talkover.client.loudspeaker import Stretch, first_audible_s, last_audible_s
 
+STAGES = ("endpointing", "ASR", "LLM", "TTS")
+"""what the latency of a spoken turn is made of, in order"""
+
 
 @dataclass(slots=True)
 class UserTurn:
@@ -44,6 +47,21 @@ class Answer:
     """`s2s.turn.metrics`"""
     heard_chars: list[int] = field(default_factory=list[int])
     """`s2s.item.heard`, each time the server told it: at the interruption, and after the client's report"""
+
+    def stages_ms(self) -> dict[str, float]:
+        """What each stage added to the latency of a spoken turn, from the server's marks; they add up to what the
+        server saw of it. What was finished before the end of the turn was certain added nothing. Empty when the server
+        told no marks or the turn was a typed one."""
+        marks: dict[str, float] = (self.metrics or {}).get("marks_ms") or {}
+        names = ("turn_end", "transcript_final", "llm_first_token", "tts_first_audio")
+        if "speech_end" not in marks or any(name not in marks for name in names):
+            return {}
+        stages: dict[str, float] = {}
+        reached_ms = marks["speech_end"]
+        for stage, name in zip(STAGES, names, strict=True):
+            stages[stage] = max(0.0, marks[name] - reached_ms)
+            reached_ms = max(reached_ms, marks[name])
+        return stages
 
     def first_audible_s(self, stretches: Collection[Stretch]) -> float | None:
         times = [first_audible_s(stretches, 0.0, item_id) for item_id in self.item_ids]
