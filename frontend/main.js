@@ -197,8 +197,12 @@ async function openMicrophone() {
   }
   dispatch({ type: "page.microphone", status: "on", problem: null });
   // names of devices are shown to a page only after one was allowed
-  settingsView.setMicrophones(await microphones());
+  void listMicrophones();
   return true;
+}
+
+async function listMicrophones() {
+  settingsView.setMicrophones(await microphones());
 }
 
 function closeMicrophone() {
@@ -238,8 +242,7 @@ function isDark() {
 }
 
 function applyTheme() {
-  if (settings.theme === "system") delete document.documentElement.dataset.theme;
-  else document.documentElement.dataset.theme = settings.theme;
+  document.documentElement.dataset.theme = isDark() ? "dark" : "light";
   view.waves.readColours();
 }
 
@@ -354,7 +357,7 @@ Object.defineProperty(window, "talkover", { value: debug });
 
 window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", applyTheme);
 navigator.mediaDevices?.addEventListener("devicechange", () => {
-  void microphones().then((found) => settingsView.setMicrophones(found));
+  void listMicrophones();
 });
 settingsView.draw(settings);
 applyTheme();

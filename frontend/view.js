@@ -28,6 +28,9 @@ const WORDING = {
   error: { label: "Not connected", hint: "" },
 };
 
+/** Moods of every turn: a screen reader that announced them would talk over the conversation. */
+const PASSING = new Set(["hearing", "thinking", "speaking", "ducked", "interrupted"]);
+
 /** How long a notice stays; longer texts get longer. */
 const NOTICE_MS = 5000;
 const NOTICE_MS_PER_CHAR = 40;
@@ -52,6 +55,7 @@ export class View {
     this.actions = actions;
     this.body = document.body;
     this.stateLabel = byId("state", HTMLElement);
+    this.announcement = byId("announcement", HTMLElement);
     this.hint = byId("hint", HTMLElement);
     this.start = byId("start", HTMLButtonElement);
     this.stop = byId("stop", HTMLButtonElement);
@@ -150,6 +154,7 @@ export class View {
     if (this.stateLabel.dataset.state !== mood) this.stateLabel.dataset.state = mood;
     setText(this.stateLabel, WORDING[mood].label);
     setText(this.hint, WORDING[mood].hint);
+    if (!PASSING.has(mood)) setText(this.announcement, WORDING[mood].label);
     this.waves.setMood(mood);
   }
 
@@ -157,6 +162,7 @@ export class View {
   #drawControls(state) {
     const active = inConversation(state);
     const { microphone } = state;
+    const focused = document.activeElement;
     this.start.hidden = active;
     this.start.disabled = microphone.status === "asking";
     setText(byId("start-label", HTMLElement), state.items.length > 0 ? "Talk again" : "Start talking");
@@ -172,6 +178,8 @@ export class View {
     }
     this.mute.setAttribute("aria-pressed", String(microphone.status === "on" && microphone.muted));
     this.mute.dataset.live = String(live);
+    // who worked with the keyboard is not thrown back to the top of the page
+    if (focused instanceof HTMLElement && focused.hidden) (active ? this.mute : this.start).focus();
   }
 
   /** @param {State} state */
