@@ -20,6 +20,9 @@ import { assistantItem } from "./state.js";
  *   | {kind: "flush"}} Command
  */
 
+/** Changes nothing; its reply tells how long the way to the server and back takes, at a time when nobody waits. @type {Command} */
+const PROBE = { kind: "send", event: { type: "session.update", session: { type: "realtime" } } };
+
 /** Items given back to a server that lost them; older ones are of little use to an answer. */
 const MAX_REPLAYED = 30;
 
@@ -36,7 +39,7 @@ export function commandsFor(before, event, after) {
     case "page.connection":
       return unfinished(before, after);
     case "input_audio_buffer.speech_started":
-      return after.session?.interruptible === false ? [] : [{ kind: "flush" }];
+      return after.session?.interruptible === false ? [PROBE] : [{ kind: "flush" }, PROBE];
     case "response.output_audio.delta":
       return assistantItem(after, event.item_id)?.silenced
         ? []

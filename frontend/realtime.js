@@ -71,8 +71,8 @@ export class RealtimeClient {
     this.timer = null;
     /** @type {string[]} base64 chunks waiting for the connection, oldest first */
     this.held = [];
-    /** @type {number | null} */
-    this.updateSentAtMs = null;
+    /** @type {number[]} when each `session.update` without reply was sent, oldest first */
+    this.updatesSentAtMs = [];
   }
 
   get isOpen() {
@@ -103,7 +103,7 @@ export class RealtimeClient {
    */
   send(event) {
     if (!this.socket || !this.isOpen) return false;
-    if (event.type === "session.update") this.updateSentAtMs ??= this.around.nowMs();
+    if (event.type === "session.update") this.updatesSentAtMs.push(this.around.nowMs());
     this.socket.send(JSON.stringify(event));
     return true;
   }
@@ -189,12 +189,13 @@ export class RealtimeClient {
     if (!event) return;
     if (event.type === "session.created") this.#tell("open", null, null);
     if (event.type === "error") {
-      this.updateSentAtMs = null;
+      // it may be the reply to an update: which ones are still open is then not known
+      this.updatesSentAtMs = [];
       if (event.error.code === "session_expired") this.expired = true;
     }
-    if (event.type === "session.updated" && this.updateSentAtMs !== null) {
-      this.around.emit({ type: "page.round_trip", ms: this.around.nowMs() - this.updateSentAtMs });
-      this.updateSentAtMs = null;
+    if (event.type === "session.updated") {
+      const sentAtMs = this.updatesSentAtMs.shift();
+      if (sentAtMs !== undefined) this.around.emit({ type: "page.round_trip", ms: this.around.nowMs() - sentAtMs });
     }
     this.around.emit({ ...event, at_ms: this.around.nowMs() });
   }
@@ -204,7 +205,7 @@ export class RealtimeClient {
     this.around.unschedule(this.timer);
     this.timer = null;
     this.openedAtMs = 0;
-    this.updateSentAtMs = null;
+    this.updatesSentAtMs = [];
     const socket = this.socket;
     this.socket = null;
     if (!socket) return;

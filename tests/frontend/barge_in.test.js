@@ -19,7 +19,7 @@ function speaking(turnDetection, done = false) {
 
 test("speech flushes the player before anything else is done", () => {
   const page = speaking();
-  assert.deepEqual(page.feed(speechStarted), [{ kind: "flush" }]);
+  assert.deepEqual(page.feed(speechStarted)[0], { kind: "flush" });
   assert.equal(moodOf(page.state), "interrupted");
 });
 
@@ -84,7 +84,7 @@ test("the answer after an interruption is played", () => {
 
 test("with interruption switched off, speech leaves the answer alone", () => {
   const page = speaking({ interrupt_response: false });
-  assert.deepEqual(page.feed(speechStarted), []);
+  assert.ok(page.feed(speechStarted).every((command) => command.kind !== "flush"));
   const delta = { type: "response.output_audio.delta", response_id: "resp_1", item_id: "item_a", delta: "AAAA" };
   assert.deepEqual(page.feed(delta), [{ kind: "play", itemId: "item_a", audio: "AAAA" }]);
   assert.equal(moodOf(page.state), "speaking");

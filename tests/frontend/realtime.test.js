@@ -225,7 +225,7 @@ test("garbage is not an event", () => {
   assert.equal(world.events.length, before);
 });
 
-test("the round trip is that of the first update and its reply", () => {
+test("round trips are those of updates and their replies, in order", () => {
   const { client, socket, world } = newClient();
   client.connect("");
   socket().open();
@@ -235,8 +235,11 @@ test("the round trip is that of the first update and its reply", () => {
   world.nowMs = 20;
   socket().say({ type: "session.updated", session: {} });
   socket().say({ type: "session.updated", session: {} });
+  client.send({ type: "session.update" });
+  socket().say({ type: "error", error: { code: "invalid_value", message: "" } });
+  socket().say({ type: "session.updated", session: {} });
   assert.deepEqual(
     world.events.filter((event) => event.type === "page.round_trip").map((event) => event.ms),
-    [20],
+    [20, 15],
   );
 });
