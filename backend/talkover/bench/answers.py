@@ -110,7 +110,7 @@ def ask(url: str, key: str | None, question: Question, recording: Recording) -> 
 
             def is_settled() -> bool:
                 answers = [a for a in caller.turns().answers.values() if a.created_s > end_s]
-                return any(answer.status != "in_progress" or _is_on_topic(question, answer.text) for answer in answers)
+                return any(answer.status != "in_progress" or is_on_topic(question, answer.text) for answer in answers)
 
             with suppress(TimeoutError):
                 timeout_s = end_s - time.monotonic() + ANSWER_TIMEOUT_S + MAX_ANSWER_S
@@ -119,13 +119,13 @@ def ask(url: str, key: str | None, question: Question, recording: Recording) -> 
             texts = [turn.text for turn in turns.user.values() if turn.text]
             answer = " ".join(answer.text for answer in turns.answers.values())
             audible = any(a.first_audible_s(caller.speaker.stretches) for a in turns.answers.values())
-            on_topic = audible and _is_on_topic(question, answer)
+            on_topic = audible and is_on_topic(question, answer)
             return Verdict(question.file, recording.text, " ".join(texts) or None, answer, audible, on_topic)
     except (ServerUnreachable, ConversationEnded, TimeoutError) as error:
         return Verdict(question.file, recording.text, None, f"({error})", False, False)
 
 
-def _is_on_topic(question: Question, answer: str) -> bool:
+def is_on_topic(question: Question, answer: str) -> bool:
     return re.search(question.expected, answer, re.IGNORECASE | re.DOTALL) is not None
 
 
