@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from codecs import getincrementaldecoder
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from secrets import token_hex
 
 from talkover.engines import IsStale, LlmCall, LlmEngine, LlmFinished, LlmSources, LlmText
@@ -22,6 +23,22 @@ from talkover.tts.segment import Segmenter
 INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
 
+class Utf16Pairs:
+    """Joins surrogate pairs that a stream cuts in two; a half without its other half becomes U+FFFD.
+
+    Servers that cut JSON by UTF-16 units split an emoji over two deltas. Neither half can be sent on as UTF-8.
+    """
+
+    def __init__(self) -> None:
+        self._decoder = getincrementaldecoder("utf-16-le")("replace")
+
+    def feed(self, text: str) -> str:
+        return self._decoder.decode(text.encode("utf-16-le", "surrogatepass"))
+
+    def flush(self) -> str:
+        return self._decoder.decode(b"", final=True)
+
+
 @dataclass(slots=True)
 class _Call:
     """A function call being streamed."""
@@ -29,6 +46,7 @@ class _Call:
     index: int
     call_id: str
     name: str
+    pairs: Utf16Pairs = field(default_factory=Utf16Pairs)
 
 
 class Responder:
@@ -42,7 +60,9 @@ class Responder:
     def process(self, item: ResponseRequest, is_stale: IsStale) -> Iterator[ResponseRequest | Output]:
         yield item
         if item.say is not None:
-            yield from self._segments(item, Segmenter(), item.say)
+            segmenter = Segmenter()
+            yield from self._text(item, segmenter, item.say)
+            yield from self._rest(item, segmenter, Utf16Pairs())
             yield ResponseEnd(item.generation, item.response_id)
             return
         yield from self._think(item, is_stale)
@@ -51,7 +71,7 @@ class Responder:
         """Nothing is kept between responses."""
 
     def _think(self, item: ResponseRequest, is_stale: IsStale) -> Iterator[Output]:
-        segmenter = Segmenter()
+        segmenter, pairs = Segmenter(), Utf16Pairs()
         call: _Call | None = None
         finished = LlmFinished()
         first = True
@@ -62,23 +82,19 @@ class Responder:
             match event:
                 case LlmText(text):
                     if call is not None:
-                        yield self._call_piece(item, call, "", last=True)
+                        yield self._call_end(item, call)
                         call = None
-                    if item.modality == "text":
-                        yield TextDelta(item.generation, item.response_id, text, time.monotonic())
-                    else:
-                        for segment in segmenter.feed(text):
-                            yield TextDelta(item.generation, item.response_id, segment, time.monotonic())
+                    yield from self._text(item, segmenter, pairs.feed(text))
                 case LlmCall():
                     if call is None or event.index != call.index:
                         if call is not None:
-                            yield self._call_piece(item, call, "", last=True)
+                            yield self._call_end(item, call)
                         else:
-                            yield from self._rest(item, segmenter)
+                            yield from self._rest(item, segmenter, pairs)
                         call = _Call(event.index, f"call_{token_hex(10)}", event.name)
                         yield self._call_piece(item, call, "", last=False)
-                    if event.arguments:
-                        yield self._call_piece(item, call, event.arguments, last=False)
+                    if arguments := call.pairs.feed(event.arguments):
+                        yield self._call_piece(item, call, arguments, last=False)
                 case LlmSources(kind, query, sources):
                     yield SourcesFound(
                         item.generation,
@@ -91,24 +107,26 @@ class Responder:
                 case LlmFinished():
                     finished = event
         if call is not None:
-            yield self._call_piece(item, call, "", last=True)
-        yield from self._rest(item, segmenter)
+            yield self._call_end(item, call)
+        yield from self._rest(item, segmenter, pairs)
         reason = INCOMPLETE.get(finished.reason)
         status = "incomplete" if reason else "completed"
         yield ResponseEnd(item.generation, item.response_id, status, reason, usage=finished.usage)
 
-    def _rest(self, item: ResponseRequest, segmenter: Segmenter) -> Iterator[TextDelta]:
+    def _text(self, item: ResponseRequest, segmenter: Segmenter, text: str) -> Iterator[TextDelta]:
+        pieces = [text] if item.modality == "text" else segmenter.feed(text)
+        for piece in pieces:
+            yield TextDelta(item.generation, item.response_id, piece, time.monotonic())
+
+    def _rest(self, item: ResponseRequest, segmenter: Segmenter, pairs: Utf16Pairs) -> Iterator[TextDelta]:
+        if left := pairs.flush():
+            yield from self._text(item, segmenter, left)
         for segment in segmenter.flush():
             yield TextDelta(item.generation, item.response_id, segment, time.monotonic())
-
-    def _segments(self, item: ResponseRequest, segmenter: Segmenter, text: str) -> Iterator[TextDelta]:
-        if item.modality == "text":
-            yield TextDelta(item.generation, item.response_id, text, time.monotonic())
-            return
-        for segment in segmenter.feed(text):
-            yield TextDelta(item.generation, item.response_id, segment, time.monotonic())
-        yield from self._rest(item, segmenter)
 
     @staticmethod
     def _call_piece(item: ResponseRequest, call: _Call, arguments: str, last: bool) -> CallDelta:
         return CallDelta(item.generation, item.response_id, call.call_id, call.name, arguments, last)
+
+    def _call_end(self, item: ResponseRequest, call: _Call) -> CallDelta:
+        return self._call_piece(item, call, call.pairs.flush(), last=True)
