@@ -18,10 +18,12 @@ from talkover.llm.small_talk import spoken_title
 from talkover.llm.words import STOPWORDS, contains_cjk, stem, tokens
 from talkover.messages import Source
 
-ANSWER_CONFIDENCE = 0.45
+ANSWER_CONFIDENCE = 0.37
 """at least this much of a question must be explained by the passage that answers it"""
-ASK_BACK_CONFIDENCE = 0.3
-"""between this and the one above, a question that was poorly understood is asked back"""
+ASK_BACK_CONFIDENCE = 0.25
+"""between this and the one above, the nearest heading is asked back"""
+CONTEXT_PREFERRED = 0.8
+"""share of the confidence of a question taken alone, from which its reading with the one before it is preferred"""
 MAX_SENTENCES = 3
 MAX_WORDS = 55
 MAX_ITEMS = 6
@@ -35,7 +37,7 @@ _DEPENDENT = re.compile(
 """beginnings of a sentence that lean on the one before"""
 
 _FOLLOW_UP = Phrases("(and|but|or|what about|how about|what if) ...")
-_PRONOUNS = frozenset(("it", "that", "this", "them", "these", "those", "there", "one"))
+_PRONOUNS = frozenset(("it", "that", "this", "them", "these", "those"))
 _YES = Phrases(
     """
     (yes|yeah|yep|sure|please|okay|ok|of course|certainly|gladly|why not) \
@@ -57,11 +59,11 @@ OFFERS = (
     "Shall I tell you about {topic}?",
     "Would you like me to tell you about {topic}?",
 )
-NOT_A_QUESTION = (
+NOT_UNDERSTOOD = (
     "Sorry, I did not understand that.",
-    "I am not sure what you mean.",
+    "I am not sure that I understood you.",
 )
-NOT_UNDERSTOOD = "I am not sure that I understood you. Did you mean: {heading}?"
+ASK_BACK = "Did you mean: {heading}?"
 NO_DOCUMENTS = (
     "I have no documents to answer from. Put Markdown files into the knowledge folder, or connect a language model."
 )
@@ -74,15 +76,15 @@ def reply(request: Request, library: Library) -> Reply:
         return Reply((NO_DOCUMENTS,))
     context = previous_question(request)
     if not context and not _own_words(request):
-        return Reply((request.one_of(NOT_A_QUESTION), offer(request, library)), request.text)
+        return Reply((request.one_of(NOT_UNDERSTOOD), offer(request, library)), request.text)
     hits = _search(request, library, context)
     if hits and hits[0].confidence >= ANSWER_CONFIDENCE:
         return _answer(request.text, hits)
-    if request.uncertain and hits and hits[0].confidence >= ASK_BACK_CONFIDENCE:
-        heading = hits[0].passage.section.heading.rstrip("?!. ")
-        if heading:
-            return Reply((NOT_UNDERSTOOD.format(heading=heading),), request.text, _sources(hits))
-    return Reply((*decline(request, library),), request.text)
+    apology = request.one_of(NOT_UNDERSTOOD if request.uncertain else DECLINES)
+    heading = hits[0].passage.section.heading.rstrip("?!. ") if hits else ""
+    if heading and hits[0].confidence >= ASK_BACK_CONFIDENCE:
+        return Reply((apology, ASK_BACK.format(heading=heading)), request.text)
+    return Reply((apology, offer(request, library)), request.text)
 
 
 def answer_to_offer(request: Request, library: Library) -> Reply | None:
@@ -104,11 +106,6 @@ def answer_to_offer(request: Request, library: Library) -> Reply | None:
     return _answer(wanted, hits) if hits else None
 
 
-def decline(request: Request, library: Library) -> tuple[str, str]:
-    """That it does not know, and what it could tell instead; another wording and topic in another turn."""
-    return request.one_of(DECLINES), offer(request, library)
-
-
 def offer(request: Request, library: Library) -> str:
     """A question whose yes gets an answer."""
     return request.one_of(OFFERS).format(topic=spoken_title(request.one_of(library.topics).title))
@@ -124,18 +121,20 @@ def previous_question(request: Request) -> str:
 
 
 def _search(request: Request, library: Library, context: str) -> tuple[Hit, ...]:
-    """Passages for a question, read in the light of the one before it when it does not stand by itself."""
-    own_words = _own_words(request)
-    refers = _FOLLOW_UP.fits(request.said) or bool(_PRONOUNS.intersection(request.words))
-    if context and (not own_words or (refers and len(own_words) <= 1)):
-        hits = _not_said_yet(request, library.search(request.text, context, limit=8))
+    """Passages for a question, read in the light of the one before it where it leans on that."""
+    alone = library.search(request.text)
+    if not context:
+        return alone
+    if not _own_words(request):
         form = question_form(request.text)
-        same_form = tuple(hit for hit in hits if question_form(hit.passage.section.heading) == form)
-        return same_form if form else hits
-    hits = library.search(request.text)
-    if context and refers and not (hits and hits[0].confidence >= ANSWER_CONFIDENCE):
-        return _not_said_yet(request, library.search(request.text, context, limit=8))
-    return hits
+        hits = library.search(request.text, context, limit=8)
+        same_form = tuple(hit for hit in hits if not form or question_form(hit.passage.section.heading) == form)
+        return _not_said_yet(request, same_form) or same_form
+    if not _FOLLOW_UP.fits(request.said) and not _PRONOUNS.intersection(request.words):
+        return alone
+    together = _not_said_yet(request, library.search(request.text, context, limit=8))
+    is_better = bool(together) and (not alone or together[0].confidence >= CONTEXT_PREFERRED * alone[0].confidence)
+    return together if is_better else alone
 
 
 def _own_words(request: Request) -> list[str]:

@@ -14,12 +14,17 @@ _SPEAKABLE_END = (".", "!", "?", "…", ":", "。", "！", "？")
 
 
 def split_sentences(text: str) -> list[str]:
-    """Sentences of `text`, trimmed, white space folded. Decimals, initials and common abbreviations do not end one."""
+    """Sentences of `text`, trimmed, white space folded. Decimals, initials, common abbreviations do not end one.
+
+    >>> split_sentences("Open from 8 a.m. to 6 p.m. daily. Ask Dr. Ada for version 3.11!")
+    ['Open from 8 a.m. to 6 p.m. daily.', 'Ask Dr. Ada for version 3.11!']
+    """
     text = " ".join(text.split())
     found: list[str] = []
     start = 0
     for match in _END.finditer(text):
-        if match.group() == "." and _is_abbreviation(text[start : match.start()]):
+        goes_on = text[match.end() + 1 : match.end() + 2].islower()
+        if match.group() == "." and (goes_on or _is_abbreviation(text[start : match.start()])):
             continue
         found.append(text[start : match.end()].strip())
         start = match.end()

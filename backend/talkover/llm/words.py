@@ -150,6 +150,7 @@ _SOUNDS = tuple(
         (r"gh", ""),
         (r"th", "0"),
         (r"dge|dg", "j"),
+        (r"g(?=[eiy])", "j"),
         (r"c(?=[eiy])", "s"),
         (r"ck|[cq]", "k"),
         (r"x$|x(?=[^aeiou])", "ks"),
