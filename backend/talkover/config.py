@@ -93,9 +93,24 @@ class AsrSettings(Section):
     """worker processes; none: one per core, at most 4"""
     language: str | None = None
     timeout_s: Annotated[float, Field(gt=0, le=300)] = 10
+    second_opinion: str | None = None
+    """another engine that is asked about uncertain finals; it costs their latency what that engine takes"""
+    second_opinion_below: Unit = 0.35
+    """confidence under which it is asked"""
     base_url: str | None = None
     model: str | None = None
     api_key_env: str | None = None
+
+
+class ModelsSettings(Section):
+    folder: Path | None = None
+    """where downloaded models lie; none: the cache folder"""
+    hub: Literal["auto", "modelscope", "huggingface"] = "auto"
+    """auto: ModelScope first, Hugging Face second"""
+    download: bool = True
+    """fetch what is missing at the start; false: say which command would"""
+    accept_other_licences: bool = False
+    """also download weights that are neither Apache-2.0 nor MIT"""
 
 
 class LlmSettings(Section):
@@ -133,6 +148,7 @@ class Settings(Section):
     llm: LlmSettings = LlmSettings()
     tts: TtsSettings = TtsSettings()
     knowledge: KnowledgeSettings = KnowledgeSettings()
+    models: ModelsSettings = ModelsSettings()
 
 
 def load_settings(
@@ -171,13 +187,19 @@ def load_settings(
     return settings
 
 
-_PATH_KEYS = (("server", "tls_certificate"), ("server", "tls_key"), ("knowledge", "path"))
+_PATH_KEYS = (("server", "tls_certificate"), ("server", "tls_key"), ("knowledge", "path"), ("models", "folder"))
+_MODEL_KEYS = (("asr", "model"), ("tts", "model"))
+"""names, or paths where they begin with a dot or a tilde"""
 
 
 def _resolve_paths(tree: dict[str, Any], folder: Path) -> None:
     for section, key in _PATH_KEYS:
         values = tree.get(section)
         if isinstance(values, dict) and isinstance(values.get(key), str) and values[key] != "none":
+            values[key] = str(folder / Path(values[key]).expanduser())
+    for section, key in _MODEL_KEYS:
+        values = tree.get(section)
+        if isinstance(values, dict) and isinstance(values.get(key), str) and values[key].startswith((".", "~")):
             values[key] = str(folder / Path(values[key]).expanduser())
 
 
