@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "backend" / "talkover"
 
-LEFTMOST = ("messages", "engines", "audio", "metrics", "config", "resources", "registry")
+LEFTMOST = ("messages", "engines", "audio", "metrics", "config", "resources", "registry", "models")
 LEVELS: tuple[tuple[str, ...], ...] = (
     LEFTMOST,
     ("vad", "asr", "llm", "tts"),

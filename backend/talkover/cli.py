@@ -330,6 +330,12 @@ def bench(context: typer.Context) -> None:
     _delegate("talkover.bench", context)
 
 
+@app.command(context_settings=_PASSED_ON)
+def models(context: typer.Context) -> None:
+    """Model files: what is known and what is here; download, verify."""
+    import_module("talkover.models.command").app(context.args, prog_name=f"talkover {context.info_name}")
+
+
 def _delegate(module: str, context: typer.Context) -> None:
     """Run `command` of `module`, which has options of its own, with the arguments that are left."""
     single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
