@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "backend" / "talkover"
 
-LEFTMOST = ("messages", "engines", "audio", "metrics", "config", "resources", "registry", "models")
+LEFTMOST = ("messages", "engines", "audio", "metrics", "config", "resources", "registry", "models", "event_loop")
 LEVELS: tuple[tuple[str, ...], ...] = (
     LEFTMOST,
     ("vad", "asr", "llm", "tts"),

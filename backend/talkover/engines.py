@@ -69,6 +69,10 @@ class Hypothesis:
     confidence: float | None = None
     """0 to 1"""
     language: str | None = None
+    emotion: str | None = None
+    """how it was said, where the engine hears that: happy, sad, angry, neutral, fearful, disgusted or surprised"""
+    events: tuple[str, ...] = ()
+    """what else was heard, where the engine tells: music, applause, laughter, crying, cough, sneeze, breath"""
 
 
 class AsrStream(Protocol):

@@ -79,6 +79,9 @@ class Transcript:
     audio_end_ms: int = 0
     at_s: float = 0.0
     """monotonic time at which it was ready"""
+    emotion: str | None = None
+    events: tuple[str, ...] = ()
+    """see `Hypothesis` in engines.py"""
 
 
 # ------------------------------------------------------------------------------------------------ the prompt

@@ -88,4 +88,6 @@ def _transcript(item: SpeechSegment, hypothesis: Hypothesis, final: bool) -> Tra
         language=hypothesis.language,
         audio_end_ms=item.end_ms,
         at_s=time.monotonic(),
+        emotion=hypothesis.emotion,
+        events=hypothesis.events,
     )

@@ -1,0 +1,37 @@
+"""The audio of one utterance, collected for engines that hear it as a whole."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from talkover.audio import INPUT_RATE_HZ, SILENCE
+from talkover.engines import EngineFailed
+from talkover.messages import Samples
+
+MAX_UTTERANCE_S = 300
+
+
+class UtteranceAudio:
+    """Pieces of an utterance. What a client may send that is no sound (NaN, infinities, over full scale) is mended."""
+
+    def __init__(self) -> None:
+        self._pieces: list[Samples] = []
+        self._n_samples = 0
+
+    def add(self, samples: Samples) -> None:
+        """Take (n,) float32 at 16 kHz, any n. Beyond the limit nothing is kept, and `joined` raises."""
+        self._n_samples += samples.size
+        if self._n_samples <= MAX_UTTERANCE_S * INPUT_RATE_HZ:
+            clean = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
+            self._pieces.append(np.clip(clean, -1.0, 1.0).astype(np.float32))
+        else:
+            self._pieces.clear()
+
+    def joined(self) -> Samples:
+        """(n,) float32. Raises EngineFailed when it was too long."""
+        if self._n_samples > MAX_UTTERANCE_S * INPUT_RATE_HZ:
+            raise EngineFailed(f"an utterance must be at most {MAX_UTTERANCE_S} s, got more")
+        return np.concatenate(self._pieces) if self._pieces else SILENCE
+
+    def clear(self) -> None:
+        self._pieces.clear()
