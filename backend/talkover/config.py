@@ -40,6 +40,9 @@ class Section(BaseModel):
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Unit = Annotated[float, Field(ge=0, le=1)]
+ChunkMs = Annotated[int, Field(ge=240, le=1200, multiple_of=120)]
+"""whole frames of 60 ms, and half as many to look ahead"""
+Hotword = Annotated[str, Field(min_length=1, max_length=60)]
 
 
 class ServerSettings(Section):
@@ -99,7 +102,22 @@ class AsrSettings(Section):
     """confidence under which it is asked"""
     base_url: str | None = None
     model: str | None = None
+    """what finalises an utterance: a name of `talkover models list`, a hub name or a folder"""
     api_key_env: str | None = None
+    streaming_model: str | None = None
+    """what hears while the user speaks (paraformer); none: no partials"""
+    punctuation_model: str | None = None
+    """what puts punctuation into the final text (paraformer); none: no punctuation"""
+    chunk_ms: ChunkMs = 600
+    """paraformer: audio per step of the streaming model; shorter is earlier, and less accurate"""
+    second_pass: Literal["always", "unless_confident", "never"] = "always"
+    """paraformer: whether `model` decodes the whole utterance again at its end, or the streamed text will do"""
+    hotwords: Annotated[tuple[Hotword, ...], Field(max_length=1000)] = ()
+    """names and terms to spell right (contextual and SeACo models)"""
+    inverse_normalization: bool = True
+    """paraformer: numbers, dates and amounts as digits"""
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
+    """paraformer: auto takes a GPU when there is one"""
 
 
 class ModelsSettings(Section):
@@ -188,7 +206,12 @@ def load_settings(
 
 
 _PATH_KEYS = (("server", "tls_certificate"), ("server", "tls_key"), ("knowledge", "path"), ("models", "folder"))
-_MODEL_KEYS = (("asr", "model"), ("tts", "model"))
+_MODEL_KEYS = (
+    ("asr", "model"),
+    ("asr", "streaming_model"),
+    ("asr", "punctuation_model"),
+    ("tts", "model"),
+)
 """names, or paths where they begin with a dot or a tilde"""
 
 

@@ -33,6 +33,7 @@ ENGINES: dict[Slot, dict[str, EngineEntry]] = {
     },
     "asr": {
         "pocketsphinx": EngineEntry("talkover.asr.pocketsphinx", "embedded English recogniser, tuned to the documents"),
+        "paraformer": EngineEntry("talkover.asr.paraformer", "Mandarin and English while they are spoken", "full"),
     },
     "llm": {
         "embedded": EngineEntry("talkover.llm.embedded", "answers from the knowledge folder, no model"),
@@ -46,7 +47,7 @@ ENGINES: dict[Slot, dict[str, EngineEntry]] = {
 
 PLANNED: dict[Slot, tuple[str, ...]] = {
     "vad": (),
-    "asr": ("paraformer", "sensevoice", "whisper", "openai"),
+    "asr": ("sensevoice", "whisper", "openai"),
     "llm": ("transformers",),
     "tts": ("cosyvoice2", "openai", "voxcpm"),
 }
