@@ -34,6 +34,8 @@ ENGINES: dict[Slot, dict[str, EngineEntry]] = {
     "asr": {
         "pocketsphinx": EngineEntry("talkover.asr.pocketsphinx", "embedded English recogniser, tuned to the documents"),
         "paraformer": EngineEntry("talkover.asr.paraformer", "Mandarin and English while they are spoken", "full"),
+        "whisper": EngineEntry("talkover.asr.whisper", "Whisper through faster-whisper: many languages", "whisper"),
+        "openai": EngineEntry("talkover.asr.openai_api", "any OpenAI-compatible transcription endpoint"),
     },
     "llm": {
         "embedded": EngineEntry("talkover.llm.embedded", "answers from the knowledge folder, no model"),
@@ -47,7 +49,7 @@ ENGINES: dict[Slot, dict[str, EngineEntry]] = {
 
 PLANNED: dict[Slot, tuple[str, ...]] = {
     "vad": (),
-    "asr": ("sensevoice", "whisper", "openai"),
+    "asr": ("sensevoice",),
     "llm": ("transformers",),
     "tts": ("cosyvoice2", "openai", "voxcpm"),
 }
