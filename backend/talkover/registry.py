@@ -34,6 +34,7 @@ ENGINES: dict[Slot, dict[str, EngineEntry]] = {
     "asr": {
         "pocketsphinx": EngineEntry("talkover.asr.pocketsphinx", "embedded English recogniser, tuned to the documents"),
         "paraformer": EngineEntry("talkover.asr.paraformer", "Mandarin and English while they are spoken", "full"),
+        "sensevoice": EngineEntry("talkover.asr.sensevoice", "five languages with emotion and events", "full"),
         "whisper": EngineEntry("talkover.asr.whisper", "Whisper through faster-whisper: many languages", "whisper"),
         "openai": EngineEntry("talkover.asr.openai_api", "any OpenAI-compatible transcription endpoint"),
     },
@@ -49,7 +50,7 @@ ENGINES: dict[Slot, dict[str, EngineEntry]] = {
 
 PLANNED: dict[Slot, tuple[str, ...]] = {
     "vad": (),
-    "asr": ("sensevoice",),
+    "asr": (),
     "llm": ("transformers",),
     "tts": ("cosyvoice2", "openai", "voxcpm"),
 }
