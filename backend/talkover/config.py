@@ -100,6 +100,9 @@ class AsrSettings(Section):
     """another engine that is asked about uncertain finals; it costs their latency what that engine takes"""
     second_opinion_below: Unit = 0.35
     """confidence under which it is asked"""
+    second_opinion_model: str | None = None
+    second_opinion_base_url: str | None = None
+    """`model` and `base_url` of that engine"""
     base_url: str | None = None
     model: str | None = None
     """what finalises an utterance: a name of `talkover models list`, a hub name or a folder"""
@@ -210,6 +213,7 @@ _MODEL_KEYS = (
     ("asr", "model"),
     ("asr", "streaming_model"),
     ("asr", "punctuation_model"),
+    ("asr", "second_opinion_model"),
     ("tts", "model"),
 )
 """names, or paths where they begin with a dot or a tilde"""

@@ -77,4 +77,7 @@ def create_engine(slot: Slot, name: str, settings: Settings) -> Any:
     except ImportError as error:
         command = f'pip install "talkover[{entry.extra}]"' if entry.extra else "pip install talkover"
         raise EngineUnavailable(f"{slot} engine {name!r} needs the package {error.name!r}: {command}") from error
-    return module.create(settings)
+    engine = module.create(settings)
+    if slot == "asr" and settings.asr.second_opinion is not None:
+        return import_module("talkover.asr.second_opinion").with_second_opinion(engine, settings)
+    return engine

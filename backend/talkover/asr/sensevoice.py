@@ -77,8 +77,9 @@ class SenseVoice:
         tokens: list[int] = []
         spoken: dict[int, float] = {}
         """index of a token that is heard in the speech -> its highest log probability there"""
-        previous = self._model.blank_id
-        for frame, (token, value) in enumerate(zip(ids.tolist(), highest.tolist(), strict=True)):
+        previous: int = self._model.blank_id
+        values: list[float] = highest.tolist()
+        for frame, (token, value) in enumerate(zip(ids.tolist(), values, strict=True)):
             if token != self._model.blank_id:
                 if token != previous:
                     tokens.append(token)
