@@ -326,8 +326,12 @@ def talk(context: typer.Context) -> None:
 
 @app.command(context_settings=_PASSED_ON)
 def bench(context: typer.Context) -> None:
-    """Measure latency, barge-in and capacity over the real socket."""
-    _delegate("talkover.bench", context)
+    """Measure latency, barge-in and capacity over the real socket; `bench asr`: a recogniser on recordings."""
+    if context.args[:1] == ["asr"]:
+        context.args.pop(0)
+        _delegate("talkover.bench.asr", context)
+    else:
+        _delegate("talkover.bench", context)
 
 
 @app.command(context_settings=_PASSED_ON)

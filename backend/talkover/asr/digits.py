@@ -41,9 +41,12 @@ class InverseNormalizer:
         if _NUMBER_WORD.search(clause) is None:
             return clause
         normalizer = self._by_language["zh" if _HAN.search(clause) else "en"]
+        spoken = clause[:1].lower() + clause[1:]  # wetext knows "twenty", not "Twenty"
         with self._lock:
-            changed = str(normalizer.normalize(clause)).strip()
-        return changed if _letters(changed) <= _letters(clause) else clause
+            changed = str(normalizer.normalize(spoken)).strip()
+        if changed == spoken or not _letters(changed) <= _letters(clause):
+            return clause
+        return changed[:1].upper() + changed[1:] if clause[0].isupper() else changed
 
 
 def _letters(text: str) -> set[str]:

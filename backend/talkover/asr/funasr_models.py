@@ -12,17 +12,32 @@ import io
 import json
 import logging
 import random
+import sys
 import threading
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import torch
 
 from talkover.engines import EngineUnavailable
 from talkover.messages import Samples
+
+
+class _SilentHere(io.TextIOBase):
+    """A standard output that drops what this thread prints: engines are loaded side by side."""
+
+    def __init__(self, real: TextIO) -> None:
+        self._real = real
+        self._thread = threading.get_ident()
+
+    def write(self, text: str, /) -> int:
+        return len(text) if threading.get_ident() == self._thread else self._real.write(text)
+
+    def flush(self) -> None:
+        self._real.flush()
 
 
 @contextlib.contextmanager
@@ -34,7 +49,7 @@ def _contained() -> Generator[None]:
     threads = torch.get_num_threads()
     root.disabled = True  # silences what is logged at the root itself; other loggers go on
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stdout(_SilentHere(sys.stdout)):
             yield
     finally:
         root.disabled = disabled
@@ -130,7 +145,9 @@ def _check_files(folder: Path, key: str, expected: Sequence[str]) -> None:
         raise EngineUnavailable(f"{key}: {path} names no model")
     if config["model"] not in expected:
         raise EngineUnavailable(f"{key}: {path}: model must be one of {', '.join(expected)}, got {config['model']!r}")
-    needed = ["model.pt", "tokens.json" if not (folder / "tokens.txt").is_file() else "tokens.txt"]
+    needed = ["model.pt"]
+    if config.get("tokenizer", "CharTokenizer") == "CharTokenizer":
+        needed.append("tokens.txt" if (folder / "tokens.txt").is_file() else "tokens.json")
     if "frontend" in config:
         needed.append("am.mvn")
     for name in needed:

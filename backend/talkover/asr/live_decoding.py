@@ -51,6 +51,12 @@ class LiveUtterance:
             self._n_waiting += samples.size
         self._queue_when_ready()
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether the model still has a chunk of it to decode."""
+        with self._lock:
+            return self._queued
+
     def newest(self) -> tuple[tuple[Token, ...], int]:
         """All tokens so far, and how many of them did not come from the latest chunk that gave any."""
         with self._lock:

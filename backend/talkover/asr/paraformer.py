@@ -137,6 +137,11 @@ class ParaformerStream:
         stable_chars = len(stable) if text.startswith(stable) else 0
         return Hypothesis(text, stable_chars, confidence(tokens), language_of(text))
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether what was fed will still change the partial by itself."""
+        return self._live is not None and self._live.is_behind
+
     def finish(self, is_stale: IsStale) -> Hypothesis:
         if self._n_samples > MAX_UTTERANCE_S * INPUT_RATE_HZ:
             self.close()

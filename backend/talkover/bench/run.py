@@ -15,7 +15,18 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from talkover.bench import answers, barge_in, capacity, detection, latency, machine, overhead, ready, report
+from talkover.bench import (
+    answers,
+    barge_in,
+    capacity,
+    detection,
+    latency,
+    machine,
+    overhead,
+    paraformer,
+    ready,
+    report,
+)
 from talkover.bench.figures import PartResult
 from talkover.bench.part import Setting
 from talkover.bench.speech import Speech, find_speech
@@ -30,8 +41,9 @@ PARTS: dict[str, Callable[[Setting], PartResult]] = {
     "ready": ready.measure,
     "capacity": capacity.measure,
     "vad": detection.measure,
+    "paraformer": paraformer.measure,
 }
-NOT_IN_QUICK = ("vad",)
+NOT_IN_QUICK = ("vad", "paraformer")
 SWITCH_INTERVAL_S = 0.001
 """the clients' threads must not wait for each other for longer than what is measured"""
 USAGE_FAULT = 2

@@ -10,6 +10,7 @@ On one core it takes about an hour; `--quick` checks the way in minutes, without
 from __future__ import annotations
 
 import argparse
+import json
 import random
 from pathlib import Path
 
@@ -46,6 +47,10 @@ def main() -> None:
     random.seed(0)
     rng = np.random.default_rng(0)
     known, held = split(all_sentences())
+    options.output.mkdir(parents=True, exist_ok=True)
+    rows = [{"text": one.text, "spoken": one.spoken, "language": one.language} for one in held]
+    text = json.dumps(rows, ensure_ascii=False, indent=1) + "\n"
+    (options.output / "held_out.json").write_text(text, encoding="utf-8")
     punctuation.train(known, PUNCTUATION_STEPS // share, options.output / "punctuation", print)
     print(f"speaking {RECORDINGS // share} of {len(known)} sentences")
     made = spoken(known, VARIANTS, RECORDINGS // share, rng)
