@@ -37,7 +37,8 @@ SWITCH_INTERVAL_S = 0.001
 
 
 NO_MODEL_NOTE = (
-    "No language model is connected: answers come from the documents. Set OPENAI_API_KEY or OPENAI_BASE_URL and restart."
+    "No language model is connected: answers come from the documents. "
+    "Set OPENAI_API_KEY or OPENAI_BASE_URL and restart."
 )
 
 
