@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from talkover.llm.dialogue import Reply, Request
 from talkover.llm.documents import Document, Passage, Sentence
-from talkover.llm.knowledge import Hit, Library, question_form
+from talkover.llm.knowledge import Group, Hit, Library, question_form
 from talkover.llm.phrases import Phrases
 from talkover.llm.sentences import with_full_stop
 from talkover.llm.small_talk import spoken_title
@@ -24,6 +24,8 @@ ASK_BACK_CONFIDENCE = 0.25
 """between this and the one above, the nearest heading is asked back"""
 CONTEXT_PREFERRED = 0.8
 """share of the confidence of a question taken alone, from which its reading with the one before it is preferred"""
+LATER_START = 0.25
+"""share of the question's weight that a later sentence has to add for an answer to start there"""
 MAX_SENTENCES = 3
 MAX_WORDS = 55
 MAX_ITEMS = 6
@@ -155,19 +157,17 @@ def _answer(question: str, hits: Sequence[Hit]) -> Reply:
 def best_sentences(hit: Hit) -> tuple[Sentence, ...]:
     """One to three sentences of the passage that answer the question, in their order.
 
-    Prose starts at the sentence that explains most of the question, or before it when that one leans on its
-    neighbour ("It ..."), and goes on while it stays short. List items and table rows are picked one by one.
+    Prose starts at its beginning, unless a later sentence explains much that neither heading nor beginning do; then
+    there, or before it when it leans on its neighbour ("It ..."). List items and table rows are picked one by one.
     """
     sentences = hit.passage.sentences
-    explained = [_explained(hit, sentence) for sentence in sentences]
-    best = max(range(len(sentences)), key=lambda at: (explained[at], -at))
-    if sentences[best].item:
-        if explained[best] <= 0 or explained.count(explained[best]) == len(sentences):
-            return sentences[:MAX_ITEMS]
-        return tuple(
-            sentence for sentence, share in zip(sentences, explained, strict=True) if share == explained[best]
-        )[:MAX_SENTENCES]
-    start = 0 if explained[best] <= explained[0] * 1.5 else best
+    if all(sentence.item for sentence in sentences):
+        return _best_items(hit)
+    section = hit.passage.section
+    beginning = _stems(" ".join((*section.headings, *section.asked, sentences[0].text)))
+    gains = [_gain(hit, _stems(sentence.text), beginning) for sentence in sentences]
+    best = max(range(len(sentences)), key=lambda at: (gains[at], -at))
+    start = best if gains[best] >= LATER_START * sum(group.weight for group in hit.groups) else 0
     while start > 0 and _DEPENDENT.match(sentences[start].text):
         start -= 1
     chosen = [sentences[start]]
@@ -180,12 +180,26 @@ def best_sentences(hit: Hit) -> tuple[Sentence, ...]:
     return tuple(chosen)
 
 
-def _explained(hit: Hit, sentence: Sentence) -> float:
-    stems = {stem(word) for word in tokens(sentence.text)}
-    return sum(
-        group.weight * max((fit for word, fit in group.alternatives.items() if word in stems), default=0.0)
-        for group in hit.groups
-    )
+def _best_items(hit: Hit) -> tuple[Sentence, ...]:
+    """The items that explain most; the first ones when all explain the same."""
+    items = hit.passage.sentences
+    explained = [_gain(hit, _stems(item.text), frozenset()) for item in items]
+    best = max(explained)
+    as_good = [item for item, share in zip(items, explained, strict=True) if share == best]
+    return tuple(as_good[:MAX_SENTENCES] if len(as_good) < len(items) else items[:MAX_ITEMS])
+
+
+def _stems(text: str) -> frozenset[str]:
+    return frozenset(stem(word) for word in tokens(text))
+
+
+def _gain(hit: Hit, stems: frozenset[str], known: frozenset[str]) -> float:
+    """How much more of the question `stems` explain than `known` do."""
+
+    def fit(group: Group, words: frozenset[str]) -> float:
+        return max((fit for word, fit in group.alternatives.items() if word in words), default=0.0)
+
+    return sum(group.weight * max(0.0, fit(group, stems) - fit(group, known)) for group in hit.groups)
 
 
 def _spoken_sentences(sentences: Sequence[Sentence]) -> tuple[str, ...]:

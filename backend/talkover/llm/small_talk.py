@@ -85,6 +85,8 @@ _TABLE: tuple[tuple[Phrases, tuple[str, ...]], ...] = tuple(
         ("(no|nope|not really|not now|nothing) [no|not now|nothing]*", ("All right.", "Okay.")),
         (
             """
+            [no|sorry|actually]* (i meant|i mean|i wanted|i asked for) (something|another) (else|different|thing)
+            [no|that is|thats]* not what i (meant|asked|asked for|said|wanted)
             [i am|im|oh|no]* (sorry|excuse me|pardon me|never mind|nevermind|forget it|forget that|forget about it|\
                 sorry to interrupt) [you]
             """,

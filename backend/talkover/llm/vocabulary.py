@@ -82,9 +82,9 @@ class Vocabulary:
             word = stem("".join(run))
             if len(word) < 3 or all(part in STOPWORDS for part in run):
                 continue
+            parts = {stem(part): PART_OF_JOINED for part in run if part not in STOPWORDS}
             meant = {word: 1.0} if word in self._stems else self._alike_joined(word) if length == 2 else {}
-            if meant:
-                parts = {stem(part): PART_OF_JOINED for part in run if part not in STOPWORDS}
+            if meant.keys() - parts.keys():
                 known = {part: fit for part, fit in parts.items() if part in self._stems}
                 return length, {**known, **meant}
         return None

@@ -13,6 +13,8 @@ _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _TOKEN = re.compile(rf"[{_CJK}]+|[^\W_{_CJK}]+(?:['’][^\W\d_]+)?")
 _CJK_CHARACTER = re.compile(rf"[{_CJK}]")
 
+_CJK_STOPWORDS = re.compile("请问|你们|我们|什么|怎么|哪里|多少|可以|一下|[你我的了吗呢吧啊是请能]")
+
 # Words that carry no subject; contractions without their apostrophe, as `plain_words` returns them.
 _STOPWORDS = """
     a about actually again ain all also am an and any anybody anyone anything are aren as at be because been before
@@ -89,7 +91,10 @@ def plain_words(text: str) -> list[str]:
 
 
 def tokens(text: str) -> list[str]:
-    """Words for retrieval: letters in a row joined ("l l m" is `llm`), CJK runs as character bigrams."""
+    """Words for retrieval: letters in a row joined ("l l m" is `llm`), CJK runs as character bigrams.
+
+    Chinese words without a subject fall out here, since bigrams across them would mean nothing.
+    """
     joined: list[str] = []
     letters: list[str] = []
     for word in plain_words(text):
@@ -99,7 +104,8 @@ def tokens(text: str) -> list[str]:
         joined += _joined_letters(letters)
         letters = []
         if _CJK_CHARACTER.match(word):
-            joined += [word[at : at + 2] for at in range(max(1, len(word) - 1))]
+            runs = filter(None, _CJK_STOPWORDS.split(word))
+            joined += [run[at : at + 2] for run in runs for at in range(max(1, len(run) - 1))]
         else:
             joined.append(word)
     return joined + _joined_letters(letters)
