@@ -21,6 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import soundfile
 import soxr
@@ -42,6 +43,8 @@ ARTEFACTS = ROOT / "test-artefacts"
 STOCK_MAX_FRAME_BYTES = 1 << 20
 """what a stock client is willing to receive"""
 FRAME_MS = 20
+HEARD_TOLERANCE_MS = 350
+"""a word is heard by half, and one that ends a text is spoken longer"""
 
 Event = dict[str, Any]
 
@@ -398,6 +401,28 @@ class WireClient:
     def transcript(self, response_id: str) -> str:
         deltas = self.of("response.output_audio_transcript.delta")
         return "".join(event["delta"] for event in deltas if event["response_id"] == response_id)
+
+
+def spoken_ms(http_url: str, text: str, voice: str) -> float:
+    """How long the server's voice takes from the first sound of `text` to the last."""
+    request = {"model": "tts-1", "input": text, "voice": voice, "response_format": "pcm"}
+    answer = httpx.post(f"{http_url}/v1/audio/speech", json=request, trust_env=False, timeout=20).raise_for_status()
+    loud = np.flatnonzero(np.abs(np.frombuffer(answer.content, "<i2").astype(np.int32)) > 300)
+    return float(loud[-1] - loud[0]) * 1000 / OUTPUT_RATE_HZ
+
+
+def check_heard(http_url: str, said: str, heard: str, played_ms: float, voice: str) -> None:
+    """`heard` must be what of `said` fits into `played_ms` of speech, to the word. Raises AssertionError."""
+    assert said.startswith(heard)
+    assert len(heard) < len(said)
+    following = re.match(r"\S*\s+\S+|\S+", said[len(heard) :])
+    assert following
+    one_more = heard + following[0]
+    shortest_ms = spoken_ms(http_url, heard, voice) if heard else 0.0
+    longest_ms = spoken_ms(http_url, one_more, voice)
+    assert shortest_ms - HEARD_TOLERANCE_MS < played_ms < longest_ms + HEARD_TOLERANCE_MS, (
+        f"{heard!r} takes {shortest_ms:.0f} ms, with the next word {longest_ms:.0f} ms; {played_ms:.0f} ms were played"
+    )
 
 
 def is_audible(pcm16: bytes) -> bool:
