@@ -201,6 +201,16 @@ def test_reading_a_document(talk: Conversation, said: str, title: str) -> None:
     assert talk.ask(said).startswith(title)
 
 
+def test_an_offered_story_is_told(talk: Conversation) -> None:
+    assert talk.ask("i'm so bored").endswith("Shall I tell you a story?")
+    assert talk.ask("yes please") == talk.ask("tell me the story about the clock")
+
+
+def test_which_stories_there_are(talk: Conversation) -> None:
+    expected = "I know these stories: The clock that was always late and The lighthouse that listened."
+    assert talk.ask("do you know any stories") == expected
+
+
 def test_a_document_that_is_not_there(talk: Conversation) -> None:
     assert talk.ask("read me the page about dinosaurs").startswith("I have no document like that.")
 

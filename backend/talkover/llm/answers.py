@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from talkover.llm.dialogue import Reply, Request
+from talkover.llm.dialogue import YES, Reply, Request
 from talkover.llm.documents import Document, Passage, Sentence
 from talkover.llm.knowledge import Group, Hit, Library, question_form
 from talkover.llm.phrases import Phrases
@@ -20,7 +20,7 @@ from talkover.messages import Source
 
 ANSWER_CONFIDENCE = 0.37
 """at least this much of a question must be explained by the passage that answers it"""
-ASK_BACK_CONFIDENCE = 0.25
+ASK_BACK_CONFIDENCE = 0.3
 """between this and the one above, the nearest heading is asked back"""
 CONTEXT_PREFERRED = 0.8
 """share of the confidence of a question taken alone, from which its reading with the one before it is preferred"""
@@ -40,13 +40,6 @@ _DEPENDENT = re.compile(
 
 _FOLLOW_UP = Phrases("(and|but|or|what about|how about|what if) ...")
 _PRONOUNS = frozenset(("it", "that", "this", "them", "these", "those"))
-_YES = Phrases(
-    """
-    (yes|yeah|yep|sure|please|okay|ok|of course|certainly|gladly|why not) \
-        [yes|please|of course|do|sure|tell me|go ahead|that|it|i would|i do|right|exactly|do that]*
-    (go ahead|do that|do it|i do|i would|tell me|thats right|it is) [please|yes]*
-    """
-)
 _NO = Phrases(
     "(no|nope|nah|not now|not really|rather not) [no|thanks|thank you|please|not now|not really|i dont|its not]*"
 )
@@ -97,7 +90,7 @@ def answer_to_offer(request: Request, library: Library) -> Reply | None:
         return None
     if _NO.fits(request.said):
         return Reply((request.one_of(ALL_RIGHT),))
-    if not _YES.fits(request.said):
+    if not YES.fits(request.said):
         return None
     wanted = offer["what"].strip()
     document = _topic_called(library, wanted)

@@ -19,15 +19,15 @@ _CJK_STOPWORDS = re.compile("请问|你们|我们|什么|怎么|哪里|多少|�
 _STOPWORDS = """
     a about actually again ain all also am an and any anybody anyone anything are aren as at be because been before
     being best bit both but by can cannot cant come could couldnt did didnt do does doesnt doing done dont down each
-    else ever every explain few for from further get gets give go going got had happen happens has have havent
-    having he hello help her here hers hey hi him his hm hmm how i id if ill im in into is isnt it its ive just kind
-    know let lets like little lot make many may maybe me mean means might mind more most much must my myself need
-    never no not now of off oh ok okay on once one only or other our ours out over own perhaps please possible quite
-    really right said same say she should shouldnt so some somebody somehow something sort such sure tell than thank
-    thanks that thats the their them then there theres these they thing things think this those through to too uh um
-    under understand until up us use used using very want wanted was wasnt way we well were weve what whatever whats
-    when where wheres which while who whos why will with without wonder wondering wont would wouldnt yeah yes you
-    youll your youre yours yourself
+    else ever every everything explain few for from further get gets give go going got had happen happens has have
+    havent having he hello help her here hers hey hi him his hm hmm how i id if ill im in into is isnt it its ive
+    just kind know let lets like little lot make many may maybe me mean means might mind more most much must my
+    myself need never no not now of off oh ok okay on once one only or other our ours out over own perhaps please
+    possible quite really right said same say she should shouldnt so some somebody somehow something sort such sure
+    tell than thank thanks that thats the their them then there theres these they thing things think this those
+    through to too uh um under understand until up us use used using very want wanted was wasnt way we well were
+    weve what whatever whats when where wheres which while who whos why will with without wonder wondering wont
+    would wouldnt yeah yes you youll your youre yours yourself
 """
 
 # Everyday words that stand for one another. General English, not the vocabulary of any document.
