@@ -182,8 +182,8 @@ _HEADING_FORMS: tuple[tuple[str, str], ...] = (
 _TERM_FORMS = (
     "{x}|what is {x}|what's {x}|tell me about {x}|tell me more about {x}|how do i use {x}|how can i use {x}|"
     "can i use {x}|how does {x} work|what does {x} mean|what does {x} do|do you know {x}|do you use {x}|"
-    "do i need {x}|explain {x}|how do i connect {x}|can you use {x}|what about {x}|where is {x}|does it work with {x}|can i connect {x}|"
-    "how do i connect to {x}|where do i find {x}|i want to use {x}"
+    "do i need {x}|explain {x}|how do i connect {x}|can you use {x}|what about {x}|where is {x}|"
+    "does it work with {x}|can i connect {x}|how do i connect to {x}|where do i find {x}|i want to use {x}"
 )
 _ABOUT_THE_AGENT = (
     # the agent is asked about itself in the second person, and as "it"

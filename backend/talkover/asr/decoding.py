@@ -110,9 +110,10 @@ class Decoding:
         words = self._words()
         return DecodedWords(words, self.decoded_ms, self._confidence() if words else None)
 
-    def abandon(self) -> None:
-        """Free the decoder without a result."""
+    def abandon(self) -> bytes:
+        """Free the decoder without a result; the audio fed so far."""
         self._decoder.end_utt()
+        return bytes(self._audio)
 
     def _start(self) -> None:
         self._decoder.set_cmn(",".join(f"{value:.3f}" for value in self._mean))

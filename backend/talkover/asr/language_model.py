@@ -52,6 +52,9 @@ KEPT_UNUSED_S = 30 * 86400
 GENERAL_WORDS = 10_000
 """frequent English words known beside those of documents and phrases"""
 
+_BUILT_BY = (
+    "corpus.py", "general_words.py", "language_model.py", "ngram.py", "phrases.py", "phrases.txt", "pronunciation.py",
+)  # fmt: skip
 _MODEL, _DICTIONARY, _MANIFEST, _ARPA = "model.bin", "words.dict", "manifest.json", "model.arpa"
 
 SHARES: Mapping[str, float] = {"phrases": 0.38, "questions": 0.38, "sentences": 0.09, "general": 0.15}
@@ -123,9 +126,8 @@ def phrase_sentences(patterns: Sequence[Sequence[Words]]) -> list[Sentence]:
 def content_hash(documents: Sequence[str]) -> str:
     """Names a cached model: the documents, and the code, phrases and pocketsphinx that turn them into one."""
     digest = hashlib.sha256(version("pocketsphinx").encode())
-    for path in sorted(Path(__file__).parent.glob("*")):
-        if path.suffix in (".py", ".txt"):
-            digest.update(path.read_bytes())
+    for name in _BUILT_BY:
+        digest.update((Path(__file__).parent / name).read_bytes())
     for text in documents:
         digest.update(hashlib.sha256(text.encode()).digest())
     return digest.hexdigest()[:24]

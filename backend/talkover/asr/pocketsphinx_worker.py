@@ -1,9 +1,9 @@
 """The process in which utterances are decoded: pocketsphinx holds the GIL while it works.
 
-`python -m talkover.asr.pocketsphinx_worker FOLDER` loads the language model of a folder, reports READY on stdout and then
-serves the frames that come on stdin (see worker_frames.py). It decodes several utterances side by side in short slices, those
-that are to be finished first. It ends when stdin closes, which also happens when its parent is killed, and is ended
-by a watchdog that needs no GIL when one step hangs.
+`python -m talkover.asr.pocketsphinx_worker FOLDER` loads the language model of a folder, reports READY on stdout
+and then serves the frames that come on stdin (see worker_frames.py). It decodes several utterances side by side in
+short slices, those that are to be finished first. It ends when stdin closes, which also happens when its parent is
+killed, and is ended by a watchdog that needs no GIL when one step hangs.
 """
 
 from __future__ import annotations
@@ -69,14 +69,12 @@ class Decoders:
     def step(self) -> bool:
         """Decode one slice of every utterance, or only of those to be finished; whether there is more to do."""
         self._assign()
-        decoding = {
-            number: utterance for number, utterance in self._utterances.items() if utterance.decoding is not None
-        }
-        finishing = {number: utterance for number, utterance in decoding.items() if utterance.finishing}
-        for number, utterance in (finishing or decoding).items():
+        decoding = [(number, item) for number, item in self._utterances.items() if item.decoding is not None]
+        finishing = [(number, item) for number, item in decoding if item.finishing]
+        for number, utterance in finishing or decoding:
             self._advance(number, utterance)
         return any(
-            utterance.finishing or utterance.decoding is None or utterance.decoding.pending_bytes
+            utterance.finishing or (utterance.decoding is not None and utterance.decoding.pending_bytes)
             for utterance in self._utterances.values()
         )
 
@@ -93,18 +91,29 @@ class Decoders:
             self._reply(Frame(Kind.PARTIAL, number, decoding.partial().to_bytes()))
 
     def _assign(self) -> None:
-        """Give free decoders to waiting utterances, those to be finished first."""
+        """Give decoders to waiting utterances, first to those to be finished: they may take one from a live one."""
         waiting = [utterance for utterance in self._utterances.values() if utterance.decoding is None]
         for utterance in sorted(waiting, key=lambda utterance: not utterance.finishing):
             if not self._free and self._made < MAX_DECODERS:
                 self._free.append(self._make())
                 self._made += 1
+            if not self._free and utterance.finishing:
+                self._take_back()
             if not self._free:
                 return
             utterance.decoder = self._free.pop()
             utterance.decoding = Decoding(utterance.decoder)
             utterance.decoding.feed(bytes(utterance.waiting))
             utterance.waiting.clear()
+
+    def _take_back(self) -> None:
+        """Free the decoder that has done least for an utterance still going on, which then waits with its audio."""
+        live = [item for item in self._utterances.values() if item.decoding is not None and not item.finishing]
+        if live:
+            victim = min(live, key=lambda item: item.decoding.decoded_ms if item.decoding is not None else 0)
+            assert victim.decoding is not None
+            victim.waiting += victim.decoding.abandon()
+            self._release(victim)
 
     def _forget(self, number: int) -> None:
         utterance = self._utterances.pop(number, None)

@@ -1,4 +1,4 @@
-"""The worker processes of the embedded recogniser as seen from the server: who decodes what, and what to do when one dies.
+"""The recogniser's worker processes as seen from the server: who decodes what, and what to do when one dies.
 
 One thread moves the bytes of all workers. Callers only put frames into a worker's outbox and wait on a condition, so
 that nobody ever blocks on a pipe. A worker that ends, hangs or talks nonsense is replaced after a growing pause, and
@@ -128,7 +128,7 @@ class WorkerPool:
             if utterance.worker is None and utterance not in self._homeless:
                 self._assign(utterance)
             elif utterance.worker is not None:
-                self._send_audio(utterance, pcm16)
+                self._send_audio(utterance, utterance.worker, pcm16)
         self._wake()
 
     def finish(self, utterance: Utterance) -> None:
@@ -194,21 +194,20 @@ class WorkerPool:
         utterance.worker = worker
         utterance.attempts += 1
         worker.utterances.add(utterance)
-        self._send_audio(utterance, bytes(utterance.audio))
-        if utterance.finishing and utterance.worker is not None:
+        if self._send_audio(utterance, worker, bytes(utterance.audio)) and utterance.finishing:
             worker.outbox += encode(Frame(Kind.FINISH, utterance.number))
 
-    def _send_audio(self, utterance: Utterance, pcm16: bytes) -> None:
-        worker = utterance.worker
-        assert worker is not None
+    def _send_audio(self, utterance: Utterance, worker: _Worker, pcm16: bytes) -> bool:
+        """Put audio into the outbox of a worker; False when there is no room and the utterance failed."""
         if len(worker.outbox) + len(pcm16) > MAX_OUTBOX_BYTES:
             worker.utterances.discard(utterance)
             utterance.worker = None
             worker.outbox += encode(Frame(Kind.DROP, utterance.number))
             self._fail(utterance, "too much audio is waiting to be recognised")
-            return
+            return False
         for start in range(0, len(pcm16), AUDIO_FRAME_BYTES):
             worker.outbox += encode(Frame(Kind.AUDIO, utterance.number, pcm16[start : start + AUDIO_FRAME_BYTES]))
+        return True
 
     def _fail(self, utterance: Utterance, error: str) -> None:
         self._homeless.discard(utterance)
