@@ -8,7 +8,7 @@ from talkover.llm.dialogue import YES, Reply, Request, enumeration
 from talkover.llm.documents import Document
 from talkover.llm.knowledge import Library
 from talkover.llm.phrases import Phrases
-from talkover.llm.words import STOPWORDS, bigrams, stem, tokens
+from talkover.llm.words import STOPWORDS, likeness, stem, tokens
 
 _STORY = Phrases(
     """
@@ -145,8 +145,5 @@ def _story_titles(stories: Sequence[Document]) -> tuple[str, ...]:
 
 
 def _alike(one: str, other: str) -> float:
-    if one == other:
-        return 1.0
-    pairs, others = bigrams(one), bigrams(other)
-    share = 2 * len(pairs & others) / (len(pairs) + len(others))
+    share = likeness(one, other)
     return share if share >= MIN_LIKENESS else 0.0

@@ -194,6 +194,12 @@ def bigrams(word: str) -> frozenset[str]:
     return frozenset(framed[at : at + 2] for at in range(len(framed) - 1))
 
 
+def likeness(one: str, other: str) -> float:
+    """Dice coefficient of the letter pairs of two words: 1 for the same word, 0 for nothing in common."""
+    pairs, others = bigrams(one), bigrams(other)
+    return 2 * len(pairs & others) / (len(pairs) + len(others))
+
+
 def _synonym_table(lines: Iterable[str]) -> dict[str, frozenset[str]]:
     table: dict[str, set[str]] = {}
     for line in lines:
