@@ -217,7 +217,8 @@ def serve(settings: Settings, build: Callable[[Settings], Engines] = build_engin
     started_at_s = time.monotonic()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     logging.basicConfig(level=settings.server.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for chatty in ("httpx", "uvicorn.error"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     listener = _bind(settings.server.host, settings.server.port)
     engines = build(settings)
     try:

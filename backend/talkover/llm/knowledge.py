@@ -9,6 +9,7 @@ area under the curve of 0.94 and 0.96, both together with 0.98 (187 questions, t
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ from talkover.llm.words import (
     stem,
     tokens,
 )
+
+logging.getLogger("bm25s").setLevel(logging.WARNING)  # the library sets its logger to DEBUG when imported
 
 MAX_QUESTION_WORDS = 60
 HEADING_REPEATS = 3
