@@ -43,7 +43,7 @@ _PRONOUNS = frozenset(("it", "that", "this", "them", "these", "those"))
 _NO = Phrases(
     "(no|nope|nah|not now|not really|rather not) [no|thanks|thank you|please|not now|not really|i dont|its not]*"
 )
-_OFFER = re.compile(r"(?:tell you about|Did you mean:) (?P<what>[^.!?]+)\?$")
+_OFFER = re.compile(r"(?:tell you about|Did you mean:) (?P<what>.+)\?$")
 
 DECLINES = (
     "I don't find that in my documents.",
@@ -96,7 +96,7 @@ def answer_to_offer(request: Request, library: Library) -> Reply | None:
     document = _topic_called(library, wanted)
     if document is not None:
         first = Passage(document, document.sections[0], 0, document.sections[0].sentences)
-        return Reply(_spoken_sentences(first.sentences[:MAX_SENTENCES]), wanted, (_source(first, 0.0, 0),))
+        return Reply(_spoken_sentences(first.sentences[:MAX_SENTENCES]), wanted, (_source(first, 0.0),))
     hits = library.search(wanted)
     return _answer(wanted, hits) if hits else None
 
@@ -144,7 +144,8 @@ def _not_said_yet(request: Request, hits: Sequence[Hit]) -> tuple[Hit, ...]:
 
 
 def _answer(question: str, hits: Sequence[Hit]) -> Reply:
-    return Reply(_spoken_sentences(best_sentences(hits[0])), question, _sources(hits))
+    best = hits[0]
+    return Reply(_spoken_sentences(best_sentences(best)), question, (_source(best.passage, best.score),))
 
 
 def best_sentences(hit: Hit) -> tuple[Sentence, ...]:
@@ -199,18 +200,12 @@ def _spoken_sentences(sentences: Sequence[Sentence]) -> tuple[str, ...]:
     return tuple(with_full_stop(sentence.text) for sentence in sentences)
 
 
-def _sources(hits: Sequence[Hit]) -> tuple[Source, ...]:
-    """The passage that was used."""
-    return tuple(_source(hit.passage, hit.score, at) for at, hit in enumerate(hits[:1]))
-
-
-def _source(passage: Passage, score: float, number: int) -> Source:
+def _source(passage: Passage, score: float) -> Source:
     text = " ".join(sentence.text for sentence in passage.sentences)
     snippet = text if len(text) <= SNIPPET_CHARACTERS else f"{text[:SNIPPET_CHARACTERS].rsplit(' ', 1)[0]} ..."
     title = passage.section.heading or passage.document.title
-    return Source(
-        f"{passage.document.path}#{passage.first}-{number}", title, passage.document.path, snippet, round(score, 3)
-    )
+    path = passage.document.path
+    return Source(f"{path}#{title}-{passage.first}", title, path, snippet, round(score, 3))
 
 
 def _topic_called(library: Library, name: str) -> Document | None:
