@@ -24,14 +24,13 @@ from typing import Any
 import httpx
 import numpy as np
 import soundfile
-import soxr
 from openai.types.realtime import RealtimeServerEvent
 from pydantic import BaseModel
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from talkover.app import asgi_server, create_app
-from talkover.audio import OUTPUT_RATE_HZ, samples_to_pcm16
+from talkover.audio import OUTPUT_RATE_HZ, resampled, samples_to_pcm16
 from talkover.config import load_settings
 from talkover.engines import Engines
 from talkover.messages import Samples
@@ -56,7 +55,7 @@ Event = dict[str, Any]
 def speech(name: str, rate_hz: int = OUTPUT_RATE_HZ) -> Samples:
     """(n,) float32 of a file in tests/data/speech, at `rate_hz`."""
     samples, file_rate_hz = soundfile.read(SPEECH / f"{name}.wav", dtype="float32")
-    return soxr.resample(samples, file_rate_hz, rate_hz)
+    return resampled(samples, file_rate_hz, rate_hz)
 
 
 def silence(duration_s: float, rate_hz: int = OUTPUT_RATE_HZ) -> Samples:
@@ -142,16 +141,21 @@ class InProcessServer:
     """The whole app on a free port, in a thread of this process."""
 
     def __init__(
-        self, engines: Engines, overrides: Sequence[str] = (), environ: Mapping[str, str] | None = None
+        self,
+        engines: Engines,
+        overrides: Sequence[str] = (),
+        environ: Mapping[str, str] | None = None,
+        port: int = 0,
     ) -> None:
         """`overrides` are those of `--set`."""
         self.settings = load_settings(None, overrides, {})
         self.app = create_app(self.settings, engines, environ or {})
         self.realtime: RealtimeServer = self.app.state.realtime
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", port))
         self._server = asgi_server(self.app, self.settings, time.monotonic())
         self._thread = threading.Thread(target=self._run, name="test-server")
-        self.host = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self.port: int = self._listener.getsockname()[1]
+        self.host = f"127.0.0.1:{self.port}"
         secure = "s" if self.settings.server.tls_certificate else ""
         self.http_url = f"http{secure}://{self.host}"
         self.ws_url = f"ws{secure}://{self.host}/v1/realtime"
@@ -200,15 +204,15 @@ class ServerProcess:
     def __enter__(self) -> ServerProcess:
         def is_ready() -> bool:
             assert self._process.poll() is None, f"the server did not start:\n{self.log}"
-            return " ready after " in self.log
+            return " INFO ready after " in self.log
 
         try:
             assert eventually(is_ready, 60), f"the server is not ready:\n{self.log}"
+            found = re.search(r"open http://([\d.]+:\d+)", self.log)
+            assert found, self.log
         except BaseException:
             self._process.kill()
             raise
-        found = re.search(r"open http://([\d.]+:\d+)", self.log)
-        assert found, self.log
         self.host = found[1]
         return self
 
@@ -356,6 +360,12 @@ class WireClient:
             if event is not None and event["type"] == event_type:
                 return event
         raise AssertionError(f"no {event_type}; so far: {self.types()[-20:]}")
+
+    def nth(self, event_type: str, count: int = 1, timeout_s: float = 10.0) -> Event:
+        """The `count`-th event of this type since the beginning; read on when it has not come yet."""
+        while len(self.of(event_type)) < count:
+            self.until(event_type, timeout_s)
+        return self.of(event_type)[count - 1]
 
     def read_for(self, duration_s: float) -> list[Event]:
         """Everything that comes in the next `duration_s`."""

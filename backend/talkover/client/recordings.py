@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-import soxr
 
-from talkover.audio import OUTPUT_RATE_HZ, level_dbfs, ms_to_samples, samples_to_ms
+from talkover.audio import OUTPUT_RATE_HZ, level_dbfs, ms_to_samples, resampled, samples_to_ms
 from talkover.messages import Samples
 
 PIECE_MS = 10
@@ -79,7 +78,7 @@ def sounding_spans(
 
 def recording(name: str, samples: Samples, rate_hz: int, text: str = "") -> Recording:
     """From (n,) mono samples of any rate. Raises ValueError when nothing can be heard in them."""
-    speech = samples if rate_hz == OUTPUT_RATE_HZ else np.asarray(soxr.resample(samples, rate_hz, OUTPUT_RATE_HZ))
+    speech = resampled(samples, rate_hz, OUTPUT_RATE_HZ)
     spans = sounding_spans(samples, rate_hz, float("inf"), SPOKEN_BELOW_PEAK_DB)
     if not spans:
         raise ValueError(f"{name}: nothing can be heard in it")
