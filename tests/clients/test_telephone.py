@@ -46,7 +46,7 @@ def test_a_question_is_answered_in_mulaw(embedded: ServerProcess):
     with call(embedded) as client:
         say(client, "what_is_talkover_rms")
         listen(client, 1.0)
-        heard = client.of("conversation.item.input_audio_transcription.completed")[0]
+        heard = client.nth("conversation.item.input_audio_transcription.completed")
         assert {"what", "is"} <= set(words(heard["transcript"]))
         done = client.until("response.done", 30)["response"]
         assert done["status"] == "completed"
@@ -61,13 +61,13 @@ def test_a_question_is_answered_in_mulaw(embedded: ServerProcess):
 def test_caller_talks_over_a_long_answer(embedded: ServerProcess):
     with call(embedded) as client:
         say(client, "story_rms")
-        listen(client, 1.5)
-        began_s = client.arrived_s[client.types().index("response.output_audio.delta")]
+        listen(client, 1.0)
+        delta = client.nth("response.output_audio.delta")
+        began_s = client.arrived_s[client.events.index(delta)]
         listen(client, began_s + 2.5 - time.monotonic())
         say(client, "time_rms")
-        started = client.of("input_audio_buffer.speech_started")[1]
+        started = client.nth("input_audio_buffer.speech_started", 2)
         started_s = client.arrived_s[client.events.index(started)]
-        delta = client.of("response.output_audio.delta")[0]
         client.send(
             "conversation.item.truncate",
             item_id=delta["item_id"],
@@ -76,7 +76,7 @@ def test_caller_talks_over_a_long_answer(embedded: ServerProcess):
         )
         listen(client, 1.0)
 
-        cancelled = client.of("response.done")[0]["response"]
+        cancelled = client.nth("response.done")["response"]
         assert (cancelled["status"], cancelled["status_details"]["reason"]) == ("cancelled", "turn_detected")
         last_old = max(i for i, event in enumerate(client.events) if event.get("response_id") == cancelled["id"])
         assert client.arrived_s[last_old] - started_s < 0.2
@@ -92,9 +92,7 @@ def test_caller_talks_over_a_long_answer(embedded: ServerProcess):
         truncated = client.of("conversation.item.truncated")[0]
         said = client.transcript(cancelled["id"])
         check_heard(embedded.http_url, said, heard, truncated["audio_end_ms"], "default")
-        if len(client.of("response.done")) < 2:
-            client.until("response.done", 15)
-        answered = client.of("response.done")[1]["response"]
+        answered = client.nth("response.done", 2, 15)["response"]
         assert answered["status"] == "completed"
         assert client.audio(answered["id"])
         check_order(client.events)
