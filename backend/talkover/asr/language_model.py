@@ -49,7 +49,7 @@ MAX_EXPANSIONS = 300
 """of one phrase pattern; an even sample stands for the rest"""
 KEPT_UNUSED_S = 30 * 86400
 """how long models of documents that have changed stay on disk"""
-GENERAL_WORDS = 10_000
+GENERAL_WORDS = 20_000
 """frequent English words known beside those of documents and phrases"""
 
 _BUILT_BY = (
@@ -57,7 +57,7 @@ _BUILT_BY = (
 )  # fmt: skip
 _MODEL, _DICTIONARY, _MANIFEST, _ARPA = "model.bin", "words.dict", "manifest.json", "model.arpa"
 
-SHARES: Mapping[str, float] = {"phrases": 0.38, "questions": 0.38, "sentences": 0.09, "general": 0.15}
+SHARES: Mapping[str, float] = {"phrases": 0.31, "questions": 0.31, "sentences": 0.08, "general": 0.3}
 """how much each source of text counts; `general` is what keeps other speech from being forced into the documents"""
 
 AGENT_NAME: Mapping[str, tuple[Phones, ...]] = {
@@ -153,6 +153,11 @@ def ensure_language_model(documents: Path, cache: Path) -> LanguageModelFiles:
 
     Raises EngineUnavailable when it cannot be built.
     """
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"asr: {cache} cannot be made ({error.strerror}): set XDG_CACHE_HOME to a writable folder"
+        raise EngineUnavailable(message) from error
     target = cache / content_hash(read_documents(documents))
     files = cached(target)
     if files is None:

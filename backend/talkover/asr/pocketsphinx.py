@@ -1,6 +1,6 @@
 """The embedded English recogniser: pocketsphinx in worker processes, with a language model made for the documents.
 
-No download, key or GPU. It knows the words of the knowledge folder and of everyday requests well, and ten thousand
+No download, key or GPU. It knows the words of the knowledge folder and of everyday requests well, and twenty thousand
 frequent English words a little, so that other speech is not forced into the documents. English only: other languages
 are decoded as if they were English and reported as `en`.
 """
@@ -32,9 +32,7 @@ def create(settings: Settings) -> PocketsphinxEngine:
     Raises EngineUnavailable.
     """
     try:
-        cache = cache_folder() / "asr"
-        cache.mkdir(exist_ok=True)
-        files = ensure_language_model(knowledge_folder(settings.knowledge.path), cache)
+        files = ensure_language_model(knowledge_folder(settings.knowledge.path), cache_folder() / "asr")
     except OSError as error:
         message = f"asr: the cache folder cannot be written ({error}): set XDG_CACHE_HOME to a writable folder"
         raise EngineUnavailable(message) from error

@@ -81,7 +81,7 @@ def pronunciations(
 ) -> tuple[Phones, ...]:
     """Up to `MAX_VARIANTS` pronunciations of a lower-case word, by documents written `written`; () for none."""
     variants: list[Phones] = list(dictionary.get(word, ()))
-    parts = camel_parts(written)
+    parts = () if written.islower() else camel_parts(written)
     if len(parts) > 1:
         variants.append(tuple(phone for part in parts for phone in _part(part, dictionary, letters_to_sound)))
     elif word not in dictionary and written.isupper():

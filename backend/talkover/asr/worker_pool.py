@@ -3,7 +3,7 @@
 One thread moves the bytes of all workers. Callers only put frames into a worker's outbox and wait on a condition, so
 that nobody ever blocks on a pipe. A worker that ends, hangs or talks nonsense is replaced after a growing pause, and
 the utterances it had are decoded again elsewhere from the audio that is kept for that; an utterance that takes down
-two workers is given up.
+three workers is given up.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ PING_EVERY_S = 1.0
 HANG_S = 5.0
 """a ready worker that does not answer a ping for this long is replaced; it answers between slices of a few ms"""
 START_TIMEOUT_S = 30.0
-MAX_ATTEMPTS = 2
+MAX_ATTEMPTS = 3
 """workers an utterance may meet"""
-MAX_FAILED_STARTS = 6
+MAX_FAILED_STARTS = 4
 FIRST_PAUSE_S, MAX_PAUSE_S = 0.1, 5.0
 READ_BYTES = 1 << 16
 
@@ -81,9 +81,12 @@ class _Worker:
 class WorkerPool:
     """Decodes any number of utterances in `count` processes. All methods are safe from any thread."""
 
-    def __init__(self, command: Sequence[str], count: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, command: Sequence[str], count: int, hang_s: float = HANG_S, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._command = tuple(command)
         self._clock = clock
+        self._hang_s = hang_s
         self._workers = [_Worker() for _ in range(count)]
         self._changed = threading.Condition()
         self._homeless: set[Utterance] = set()
@@ -256,7 +259,7 @@ class WorkerPool:
         for utterance in orphans:
             utterance.worker = None
             if utterance.attempts >= MAX_ATTEMPTS:
-                self._fail(utterance, "the worker process failed twice on this utterance")
+                self._fail(utterance, f"the worker process failed {MAX_ATTEMPTS} times on this utterance")
             else:
                 self._assign(utterance)
         if all(worker.given_up for worker in self._workers):
@@ -296,8 +299,8 @@ class WorkerPool:
                 if now_s - worker.started_s > START_TIMEOUT_S:
                     self._lose(worker, f"was not ready after {START_TIMEOUT_S:.0f} s")
             elif worker.answered_s < worker.pinged_s:
-                if now_s - worker.pinged_s > HANG_S:
-                    self._lose(worker, f"did not answer for {HANG_S:.0f} s")
+                if now_s - worker.pinged_s > self._hang_s:
+                    self._lose(worker, f"did not answer for {self._hang_s:g} s")
             elif now_s - worker.pinged_s >= PING_EVERY_S and (worker.utterances or worker.failed_starts):
                 worker.pinged_s = now_s
                 worker.outbox += encode(Frame(Kind.PING))
