@@ -10,6 +10,7 @@ from talkover.bench.caller import Caller, Exchange
 from talkover.bench.figures import Figure, PartResult, Target, summarize
 from talkover.bench.part import Setting
 from talkover.bench.speech import MAX_SPOKEN_MS, shipped_speech
+from talkover.client.connection import ConversationEnded
 from talkover.client.recordings import Recording
 
 TURN_DETECTION: dict[str, dict[str, Any]] = {
@@ -46,17 +47,30 @@ def measure(setting: Setting) -> PartResult:
     with setting.start_server() as server:
         server.wait_ready()
         for one in rounds:
-            exchanges: list[Exchange] = []
-            with Caller(server.url, key=setting.key, turn_detection=TURN_DETECTION[one.mode]) as caller:
-                for recording in one.recordings:
-                    setting.advance(f"{one.title}: {recording.name}", len(details) / n_all)
-                    exchanges.append(caller.ask(recording))
-                    details.append({"round": one.title} | exchanges[-1].json())
+            exchanges = _hold(setting, server.url, one, len(details) / n_all, remarks)
             figures += score(one.title, exchanges)
+            details += [{"round": one.title} | exchange.json() for exchange in exchanges]
             silent = [exchange.recording for exchange in exchanges if exchange.voice_to_voice_ms is None]
             if silent:
                 remarks.append(f"{one.title}: no answer to {', '.join(silent)}")
     return PartResult("latency", "Voice to voice", tuple(figures), tuple(remarks), details)
+
+
+def _hold(setting: Setting, url: str, one: _Round, done: float, remarks: list[str]) -> list[Exchange]:
+    """One conversation over all recordings. When it breaks off, the question counts as not answered and another
+    conversation goes on behind it."""
+    exchanges: list[Exchange] = []
+    while len(exchanges) < len(one.recordings):
+        try:
+            with Caller(url, key=setting.key, turn_detection=TURN_DETECTION[one.mode]) as caller:
+                for recording in one.recordings[len(exchanges) :]:
+                    setting.advance(f"{one.title}: {recording.name}", done)
+                    exchanges.append(caller.ask(recording))
+        except (ConversationEnded, TimeoutError) as error:
+            broken = one.recordings[len(exchanges)]
+            remarks.append(f"{one.title}, {broken.name}: {error}")
+            exchanges.append(Exchange(broken.name, broken.text, None, "", None, False, {}, 0.0))
+    return exchanges
 
 
 def score(title: str, exchanges: Sequence[Exchange]) -> list[Figure]:
