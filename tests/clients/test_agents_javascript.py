@@ -75,19 +75,19 @@ def said(outcome: dict[str, Any]) -> list[tuple[str, str]]:
 def test_text_turn(talk: Any):
     outcome = talk("text")
     (question, answer) = said(outcome)
-    assert question == ("user", "What is Talkover?")
+    assert question == ("user", "What time is it?")
     assert answer[0] == "assistant"
-    assert {"talkover", "voice"} <= set(words(answer[1]))
+    assert words(answer[1])[:2] == ["it", "is"]
     (audio_bytes,) = outcome["audioBytes"].values()
     assert audio_bytes / BYTES_PER_MS > 200 * len(words(answer[1]))
 
 
 def test_spoken_turn(talk: Any):
-    outcome = talk("spoken", "what_is_talkover_slt")
+    outcome = talk("spoken", "time_slt")
     (question, answer) = said(outcome)
     assert question[0] == "user"
-    assert {"what", "is"} <= set(words(question[1]))
-    assert {"talkover", "voice"} <= set(words(answer[1]))
+    assert {"what", "time"} <= set(words(question[1]))
+    assert words(answer[1])[:2] == ["it", "is"]
     assert not outcome["interruptions"]
 
 

@@ -44,16 +44,16 @@ mulaw = partial(encode, encoding="pcmu")
 
 def test_a_question_is_answered_in_mulaw(embedded: ServerProcess):
     with call(embedded) as client:
-        say(client, "what_is_talkover_rms")
+        say(client, "time_rms")
         listen(client, 1.0)
         heard = client.nth("conversation.item.input_audio_transcription.completed")
-        assert {"what", "is"} <= set(words(heard["transcript"]))
+        assert {"what", "time"} <= set(words(heard["transcript"]))
         done = client.until("response.done", 30)["response"]
         assert done["status"] == "completed"
-        assert {"talkover", "voice"} <= set(words(client.transcript(done["id"])))
+        assert words(client.transcript(done["id"]))[:2] == ["it", "is"]
         assert all(event["content_index"] == 0 for event in client.of("response.output_audio.delta"))
         payload = client.audio()
-        assert len(payload) / BYTES_PER_MS > 200 * len(words(client.transcript(done["id"])))
+        assert len(payload) / BYTES_PER_MS > 1000
         assert is_audible(samples_to_pcm16(WireDecoder(AudioFormat("pcmu", RATE_HZ)).feed(payload)))
         check_order(client.events)
 

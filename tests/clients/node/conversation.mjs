@@ -110,7 +110,7 @@ const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 const SCENARIOS = {
   async text(talk) {
-    talk.session.sendMessage("What is Talkover?");
+    talk.session.sendMessage("What time is it?");
     await talk.until("response.done");
   },
 
