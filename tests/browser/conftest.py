@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, Request, sync_playwright
 
-from live import silence, speech, wav
+from recordings import silence, speech, wav
 from talkover.audio import OUTPUT_RATE_HZ
 from talkover.messages import Samples
 

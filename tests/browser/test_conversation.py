@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from live import ServerProcess, check_heard, is_audible, spoken_ms, wav, words
+from live import ServerProcess
+from recordings import check_heard, is_audible, spoken_ms, wav, words
 from talkover.audio import OUTPUT_RATE_HZ, samples_to_pcm16
 from talkover.messages import Samples
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from fakes import ScriptedLlm, ToneTts, fake_engines
-from live import InProcessServer, ServerProcess, WireClient
+from live import InProcessServer, ServerProcess
+from wire import WireClient
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
-from live import Event, ServerProcess, check_heard, check_order, speech, words
+from live import ServerProcess
+from recordings import check_heard, speech, words
 from talkover.audio import samples_to_pcm16
+from wire import Event, check_order
 
 pytestmark = [pytest.mark.node, pytest.mark.slow]
 

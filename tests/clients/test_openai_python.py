@@ -14,21 +14,11 @@ import pytest
 from openai import AsyncOpenAI
 from openai.resources.realtime.realtime import AsyncRealtimeConnection
 
-from live import (
-    FRAME_MS,
-    Event,
-    ServerProcess,
-    check_event,
-    check_heard,
-    check_order,
-    frames,
-    is_audible,
-    silence,
-    speech,
-    words,
-)
+from live import ServerProcess
+from recordings import FRAME_MS, check_heard, frames, is_audible, silence, speech, words
 from talkover.audio import samples_to_pcm16
 from talkover.messages import Samples
+from wire import Event, check_event, check_order
 
 pytestmark = pytest.mark.slow
 

@@ -7,9 +7,11 @@ from functools import partial
 
 import pytest
 
-from live import ServerProcess, WireClient, check_heard, check_order, is_audible, silence, speech, words
+from live import ServerProcess
+from recordings import check_heard, is_audible, silence, speech, words
 from talkover.audio import WireDecoder, encode, samples_to_pcm16
 from talkover.messages import AudioFormat
+from wire import WireClient, check_order
 
 pytestmark = pytest.mark.slow
 

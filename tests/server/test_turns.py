@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from fakes import ScriptedLlm, ToneTts, fake_engines
-from live import WireClient, silence, tone
+from recordings import silence, tone
+from wire import WireClient
 
 
 @pytest.fixture

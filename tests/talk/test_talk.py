@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from live import SPEECH
+from recordings import SPEECH
 from talkover.bench.overhead import COMMAND
 from talkover.client.server_process import ServerProcess, own_environment
 
