@@ -50,10 +50,14 @@ def artefacts() -> Path:
 
 
 @pytest.fixture(scope="session")
-def embedded(artefacts: Path) -> Iterator[ServerProcess]:
-    """The server as a user starts it, with the embedded engines."""
-    with ServerProcess(artefacts / "server.log") as server:
-        yield server
+def embedded(artefacts: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """The server as a user starts it, with the embedded engines. Its log is kept."""
+    log = tmp_path_factory.mktemp("server") / "server.log"
+    try:
+        with ServerProcess(log) as server:
+            yield server
+    finally:
+        shutil.copyfile(log, artefacts / log.name)
 
 
 @pytest.fixture(scope="session")

@@ -36,6 +36,12 @@ SWITCH_INTERVAL_S = 0.001
 """how long a busy Python thread may keep others waiting; the default of 5 ms adds up over the stages of a turn"""
 
 
+NO_MODEL_NOTE = (
+    "No language model is connected: answers come from the documents. "
+    "Set OPENAI_API_KEY or OPENAI_BASE_URL and restart."
+)
+
+
 def chosen_engines(settings: Settings, environ: Mapping[str, str] | None = None) -> dict[Slot, tuple[str, str]]:
     """slot -> (engine, why it)."""
     environ = os.environ if environ is None else environ
@@ -153,7 +159,10 @@ def _session_options(settings: Settings, engines: Engines, voices: Mapping[str, 
         asr_timeout_s=settings.asr.timeout_s + 2,
         response_timeout_s=settings.llm.first_token_timeout_s + 5,
         resolve_voice=voices.get,
-        info={"engines": {slot: engine.name for slot, engine in named.items()}, "notes": []},
+        info={
+            "engines": {slot: engine.name for slot, engine in named.items()},
+            "notes": [NO_MODEL_NOTE] if engines.llm.name == "embedded" else [],
+        },
     )
 
 
@@ -208,7 +217,8 @@ def serve(settings: Settings, build: Callable[[Settings], Engines] = build_engin
     started_at_s = time.monotonic()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     logging.basicConfig(level=settings.server.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for chatty in ("httpx", "uvicorn.error"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     listener = _bind(settings.server.host, settings.server.port)
     engines = build(settings)
     try:

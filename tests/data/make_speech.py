@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-import soxr
+
+from talkover.audio import resampled
 
 SPEECH = Path(__file__).parent / "speech"
 RATE_HZ = 16_000
@@ -72,7 +73,7 @@ def spoken(text: str, voice: str) -> np.ndarray:
         path = Path(folder) / "speech.wav"
         subprocess.run(["flite", "-voice", voice, "-t", text, "-o", str(path)], check=True)
         samples, rate_hz = soundfile.read(path, dtype="float32")
-    samples = soxr.resample(samples, rate_hz, RATE_HZ)
+    samples = resampled(samples, rate_hz, RATE_HZ)
     silence = np.zeros(round(PADDING_S * RATE_HZ), np.float32)
     return np.concatenate([silence, samples, silence])
 

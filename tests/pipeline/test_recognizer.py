@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fakes import ScriptedAsr, never
 
+from fakes import ScriptedAsr, never
 from talkover.engines import EngineFailed
 from talkover.messages import SpeechDropped, SpeechSegment, Transcript
 from talkover.pipeline.recognizer import MAX_UTTERANCES, Recognizer

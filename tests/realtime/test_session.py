@@ -352,6 +352,17 @@ def test_a_short_noise_over_the_agent_holds_and_releases_the_audio():
     assert len(session.of("input_audio_buffer.speech_started")) == 1  # the question
 
 
+def test_a_microphone_that_stops_in_the_middle_of_a_sound_does_not_silence_the_agent():
+    session = speaking_session()
+    session.speak(100)
+    assert session.held
+    session.wait(2.5)
+    assert not session.held
+    session.silence(600)
+    assert not session.held
+    assert len(session.of("input_audio_buffer.speech_started")) == 1  # the question
+
+
 def test_our_page_is_ducked_instead_of_held():
     session = speaking_session()
     session.update(s2s={"version": 1, "events": ["playback"]})

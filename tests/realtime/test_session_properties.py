@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from fakes import Driver, ScriptedAsr, ScriptedLlm, ToneTts, fake_engines
 from talkover.engines import EngineFailed, LlmCall, LlmFinished, LlmText
+from talkover.messages import Prompt, PromptMessage
 
 ANSWERS = [
     "A short answer.",
@@ -177,9 +178,12 @@ def test_any_interleaving_keeps_the_protocols_order_and_ends_listening(moves: li
 @settings(max_examples=40, deadline=None)
 @given(steps=st.integers(0, 60), seed=st.integers(0, 2**32))
 def test_after_a_barge_in_only_the_new_answer_is_sent(steps: int, seed: int):
+    def reply(prompt: Prompt) -> str:
+        asked = [message.text for message in prompt.messages if isinstance(message, PromptMessage)]
+        return "The new answer." if asked[-1] == "Something else" else "Once upon a time there was an old answer. " * 8
+
     asr = ScriptedAsr("Tell me a story", "Something else")
-    story = "Once upon a time there was an old answer. " * 8
-    session = Driver(fake_engines(asr, ScriptedLlm(story, "The new answer."), ToneTts(ms_per_char=10)))
+    session = Driver(fake_engines(asr, ScriptedLlm(reply=reply), ToneTts(ms_per_char=10)))
     session.speak(500)
     session.silence(700)
     while not session.of("response.created"):

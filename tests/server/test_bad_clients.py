@@ -14,13 +14,15 @@ from pathlib import Path
 import pytest
 
 from fakes import ScriptedAsr, ScriptedAsrStream, ScriptedLlm, ToneTts, fake_engines
-from live import InProcessServer, WireClient, eventually, silence, tone
+from live import InProcessServer, eventually
+from recordings import silence, tone
 from talkover.pipeline.lane import Lane
 from talkover.pipeline.stage import StageThread
 from talkover.realtime.response import Response
 from talkover.realtime.session import RealtimeSession
 from talkover.realtime.session_thread import SessionThread
 from talkover.realtime.transport import LingeringProtocol
+from wire import WireClient
 
 LONG = " ".join(["This goes on and on."] * 400)
 

@@ -11,9 +11,11 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from fakes import FakeEngine, ScriptedAsr, ScriptedAsrStream, ScriptedLlm, ToneTts, fake_engines
-from live import InProcessServer, WireClient, eventually, silence, tone
+from live import InProcessServer, eventually
+from recordings import silence, tone
 from talkover.engines import EngineFailed, Engines, Hypothesis, IsStale, LlmCall, LlmEvent, LlmFinished, LlmText
 from talkover.messages import Prompt, Samples
+from wire import WireClient
 
 SHORT = ("llm.first_token_timeout_s=0.1", "asr.timeout_s=0.1")
 """the watchdogs add 5 s and 2 s"""

@@ -14,9 +14,10 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from fakes import ScriptedAsr, fake_engines
-from live import WireClient, silence, speech, tone
+from recordings import silence, speech, tone
 from talkover.audio import WireEncoder
 from talkover.messages import AudioFormat
+from wire import WireClient
 
 MIB = 1 << 20
 

@@ -14,7 +14,8 @@ from websockets.datastructures import Headers
 from websockets.exceptions import InvalidStatus
 
 from fakes import fake_engines
-from live import InProcessServer, WireClient, eventually
+from live import InProcessServer, eventually
+from wire import WireClient
 
 KEY = {"TALKOVER_API_KEY": "sesame"}
 

@@ -8,7 +8,8 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from fakes import ScriptedLlm, fake_engines
-from live import WireClient, eventually
+from live import eventually
+from wire import WireClient
 
 LONG = " ".join(["This goes on and on."] * 100)
 

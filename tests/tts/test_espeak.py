@@ -24,11 +24,12 @@ ENGLISH = "Sure, let me have a look at that for you. It takes only a moment."
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[EspeakEngine]:
+    before = set(threading.enumerate())
     made = create_engine("tts", "espeak", Settings())
     made.warmup()
     yield made
     made.close()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("espeak")]
+    assert not [thread for thread in set(threading.enumerate()) - before if thread.name.startswith("espeak")]
 
 
 def never() -> bool:

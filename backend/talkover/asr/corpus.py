@@ -27,14 +27,17 @@ _IDENTIFIER = re.compile(r"\S*[a-zA-Z]_[a-zA-Z]\S*")
 """names of variables and the like: their capitals mean nothing"""
 _INSIDE = re.compile(r"[a-z,] $")
 _CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-_ASKING = frozenset(
-    "what who where when why how which whose is are was were do does did can could will would should may must am has have".split()
-)
+_ASKING = frozenset({
+    "what", "who", "where", "when", "why", "how", "which", "whose", "is", "are", "was", "were", "do", "does",
+    "did", "can", "could", "will", "would", "should", "may", "must", "am", "has", "have",
+})  # fmt: skip
 _ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
-_TENS = "zero ten twenty thirty forty fifty sixty seventy eighty ninety".split()
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+)  # fmt: skip
+_TENS = (
+    "zero", "ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +101,8 @@ def spoken_words(text: str) -> Words:
     ('run', 'talkover', 'serve', 'on', 'port', 'eight', 'thousand', 'then', 'open', 'cosyvoice', 'two')
     """
     words: list[str] = []
-    for token in _WORD.findall(text.replace("’", "'")):
-        token = token.rstrip(".")
+    for match in _WORD.findall(text.replace("’", "'")):
+        token: str = match.rstrip(".")
         if token[0].isdigit():
             whole, _, fraction = token.partition(".")
             words += number_words(int(whole))
@@ -128,7 +131,7 @@ def number_words(number: int) -> list[str]:
 
 
 def _spellings(text: str) -> Iterator[str]:
-    """Words as they are written, where that says something: not the first of a sentence unless it has inner capitals."""
+    """Words as written, where that says something: the first of a sentence only when it has inner capitals."""
     plain = _IDENTIFIER.sub(" ", text.replace("’", "'"))
     for match in _WORD.finditer(plain):
         word = match[0].rstrip(".").removesuffix("'s")
@@ -142,35 +145,46 @@ def camel_parts(written: str) -> tuple[str, ...]:
     return tuple(_CAMEL.findall(written))
 
 
-_HEADING_FORMS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
-    (re.compile(pattern), forms)
-    for pattern, forms in (
-        (
-            r"what is (?P<x>.+)",
-            ("what's {x}", "tell me about {x}", "what does {x} mean", "explain {x}", "do you know what {x} is",
-             "can you tell me what {x} is", "can you explain {x}", "i want to know what {x} is", "what about {x}"),
-        ),
-        (
-            r"what are (?P<x>.+)",
-            ("what about {x}", "tell me about {x}", "what are the {x}", "explain {x}", "can you tell me about {x}"),
-        ),
-        (
-            r"how (?:do|can) (?:i|you|we) (?P<x>.+)",
-            ("how do i {x}", "how can i {x}", "how do you {x}", "how could i {x}", "how to {x}", "can i {x}",
-             "can you tell me how to {x}", "tell me how to {x}", "tell me how i can {x}", "i want to {x}",
-             "i would like to {x}", "where do i {x}", "where can i {x}", "what do i need to {x}", "is it possible to {x}",
-             "explain how to {x}", "do you know how to {x}", "how would i {x}"),
-        ),
-        (r"how (?P<a>does|is) (?P<x>.+)", ("can you tell me how {x}", "tell me how {x}", "how {a} {x} then")),
-        (r"(?P<a>can|may|could) i (?P<x>.+)", ("is it possible to {x}", "how can i {x}", "how do i {x}", "am i able to {x}",
-                                                "could i {x}", "can you {x}")),
-        (r"do i need (?P<x>.+)", ("is {x} needed", "does it need {x}", "do you need {x}", "does it work without {x}",
-                                   "can i use it without {x}", "must i have {x}")),
-        (r"(?P<a>which|what) (?P<x>.+) are there", ("what {x} do you have", "which {x} can i use", "how many {x} are there",
-                                                     "tell me about the {x}", "what {x} are there", "list the {x}")),
-        (r"why (?P<x>.+)", ("tell me why", "can you tell me why", "what is the reason")),
-    )
-)  # fmt: skip
+_HEADING_FORMS: tuple[tuple[str, str], ...] = (
+    (
+        r"what is (?P<x>.+)",
+        "what's {x}|tell me about {x}|what does {x} mean|explain {x}|do you know what {x} is|"
+        "can you tell me what {x} is|can you explain {x}|i want to know what {x} is|what about {x}",
+    ),
+    (
+        r"what are (?P<x>.+)",
+        "what about {x}|tell me about {x}|what are the {x}|explain {x}|can you tell me about {x}",
+    ),
+    (
+        r"how (?:do|can) (?:i|you|we) (?P<x>.+)",
+        "how do i {x}|how can i {x}|how do you {x}|how could i {x}|how to {x}|can i {x}|can you tell me how to {x}|"
+        "tell me how to {x}|tell me how i can {x}|i want to {x}|i would like to {x}|where do i {x}|where can i {x}|"
+        "what do i need to {x}|is it possible to {x}|explain how to {x}|do you know how to {x}|how would i {x}",
+    ),
+    (r"how (?P<a>does|is) (?P<x>.+)", "can you tell me how {x}|tell me how {x}|how {a} {x} then"),
+    (
+        r"(?:can|may|could) i (?P<x>.+)",
+        "is it possible to {x}|how can i {x}|how do i {x}|am i able to {x}|could i {x}|can you {x}",
+    ),
+    (
+        r"do i need (?P<x>.+)",
+        "is {x} needed|does it need {x}|do you need {x}|does it work without {x}|can i use it without {x}|"
+        "must i have {x}",
+    ),
+    (
+        r"(?:which|what) (?P<x>.+) are there",
+        "what {x} do you have|which {x} can i use|how many {x} are there|tell me about the {x}|what {x} are there|"
+        "list the {x}",
+    ),
+    (r"why .+", "tell me why|can you tell me why|what is the reason"),
+)
+"""a heading, and other ways to ask for what stands under it"""
+_TERM_FORMS = (
+    "{x}|what is {x}|what's {x}|tell me about {x}|tell me more about {x}|how do i use {x}|how can i use {x}|"
+    "can i use {x}|how does {x} work|what does {x} mean|what does {x} do|do you know {x}|do you use {x}|"
+    "do i need {x}|explain {x}|how do i connect {x}|can you use {x}|what about {x}|where is {x}|"
+    "does it work with {x}|can i connect {x}|how do i connect to {x}|where do i find {x}|i want to use {x}"
+)
 _ABOUT_THE_AGENT = (
     # the agent is asked about itself in the second person, and as "it"
     (re.compile(r"\b(does|can|is|will|do) talkover\b"), (r"\1 it", r"\1 you", r"\1 this program")),
@@ -184,11 +198,11 @@ def heading_questions(words: Words) -> tuple[Words, ...]:
     heading = " ".join(words)
     variants: dict[str, None] = {heading: None}
     for pattern, forms in _HEADING_FORMS:
-        match = pattern.fullmatch(heading)
+        match = re.fullmatch(pattern, heading)
         if match:
-            for form in forms:
+            for form in forms.split("|"):
                 variants.setdefault(form.format(**match.groupdict()))
-    if len(variants) == 1 and len(words) <= 5 and words[0] not in _ASKING:
+    if len(variants) == 1 and len(words) <= 5 and _ASKING.isdisjoint(words[:1]):
         for question in term_questions(words):
             variants.setdefault(" ".join(question))
     for pattern, replacements in _ABOUT_THE_AGENT:
@@ -203,11 +217,4 @@ def heading_questions(words: Words) -> tuple[Words, ...]:
 
 def term_questions(term: Words) -> tuple[Words, ...]:
     """What one asks about a thing or name."""
-    x = " ".join(term)
-    forms = (
-        "{x}", "what is {x}", "what's {x}", "tell me about {x}", "tell me more about {x}", "how do i use {x}", "how can i use {x}",
-        "can i use {x}", "how does {x} work", "what does {x} mean", "what does {x} do", "do you know {x}", "do you use {x}",
-        "do i need {x}", "explain {x}", "how do i connect {x}", "can you use {x}", "what about {x}", "where is {x}",
-        "does it work with {x}", "can i connect {x}", "how do i connect to {x}", "where do i find {x}", "i want to use {x}",
-    )  # fmt: skip
-    return tuple(tuple(form.format(x=x).split()) for form in forms)
+    return tuple(tuple(form.format(x=" ".join(term)).split()) for form in _TERM_FORMS.split("|"))

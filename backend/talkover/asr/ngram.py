@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TextIO
+from typing import Protocol, TextIO
 
 Words = tuple[str, ...]
 
@@ -27,6 +27,19 @@ class Sentence:
 
     words: Words
     weight: float = 1.0
+
+
+class NgramSource(Protocol):
+    """One part of a mixture: which n-grams it lists, and a probability for every one."""
+
+    @property
+    def followers(self) -> Mapping[Words, Collection[str]]:
+        """history of 0 to 2 words -> the words worth listing after it; after () the source's vocabulary"""
+        ...
+
+    def probability(self, word: str, history: Words, vocabulary_size: int) -> float:
+        """P(word | history) > 0, also for words and histories that are not listed."""
+        ...
 
 
 class SmoothedCounts:
@@ -76,24 +89,22 @@ class TrigramModel:
         )
 
 
-def mixture(sources: Sequence[tuple[float, Iterable[Sentence]]], extra_words: Iterable[str] = ()) -> TrigramModel:
-    """The linear mixture of one smoothed model per source, over the words of all sources and `extra_words`.
+def mixture(sources: Sequence[tuple[float, NgramSource]]) -> TrigramModel:
+    """The linear mixture of sources, given as pairs of share and source, over the words of all of them.
 
-    `sources` are pairs of share and sentences; the shares of sources that have text are scaled to sum to 1.
-    Raises ValueError when there is no text at all.
+    The shares of the sources that list anything are scaled to sum to 1. Raises ValueError when none does.
     """
-    models = [(share, SmoothedCounts(sentences)) for share, sentences in sources]
-    models = [(share, model) for share, model in models if model.followers]
+    models = [(share, source) for share, source in sources if source.followers and share > 0]
     if not models:
         raise ValueError("a language model needs at least one sentence")
     total = math.fsum(share for share, _ in models)
-    models = [(share / total, model) for share, model in models]
+    models = [(share / total, source) for share, source in models]
 
-    vocabulary = {word for _, model in models for word in model.followers[()]} | set(extra_words)
+    vocabulary = {word for _, model in models for word in model.followers[()]}
     followers: defaultdict[Words, set[str]] = defaultdict(set)
     for _, model in models:
-        for history, counts in model.followers.items():
-            followers[history].update(counts)
+        for history, listed in model.followers.items():
+            followers[history].update(listed)
     followers[()] = vocabulary
 
     linear: dict[Words, float] = {}

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 Words = tuple[str, ...]
+Lists = Mapping[str, Sequence[Words]]
+"""name of a list -> its entries"""
 
 _TOKEN = re.compile(r"[()\[\]|]|<\w+>|[^\s()\[\]|<>]+")
 _LIST = re.compile(r"(\w+)\s*=\s*(.+)")
@@ -30,15 +32,15 @@ class Phrases:
 
 def builtin_phrases() -> Phrases:
     """The phrases of `phrases.txt`."""
-    return parse_phrases((files(__package__) / "phrases.txt").read_text(encoding="utf-8"))
+    return parse_phrases((files("talkover.asr") / "phrases.txt").read_text(encoding="utf-8"))
 
 
 def parse_phrases(text: str) -> Phrases:
     """The patterns of a text, in order. Raises ValueError naming the line that is not well formed."""
     lists: dict[str, tuple[Words, ...]] = {}
     patterns: list[tuple[Words, ...]] = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        line = line.strip()
+    for number, untrimmed in enumerate(text.splitlines(), start=1):
+        line = untrimmed.strip()
         if not line or line.startswith("#"):
             continue
         try:
@@ -55,7 +57,7 @@ def parse_phrases(text: str) -> Phrases:
     return Phrases(tuple(lowered), spellings)
 
 
-def expand(pattern: str, lists: Mapping[str, Sequence[Words]] | None = None) -> tuple[Words, ...]:
+def expand(pattern: str, lists: Lists | None = None) -> tuple[Words, ...]:
     """All word sequences of one pattern, without repetitions. Raises ValueError for unbalanced or unknown parts."""
     tokens = _TOKEN.findall(pattern)
     position, expansions = _alternatives(tokens, 0, lists or {})
@@ -64,7 +66,7 @@ def expand(pattern: str, lists: Mapping[str, Sequence[Words]] | None = None) -> 
     return tuple(dict.fromkeys(expansions))
 
 
-def _alternatives(tokens: Sequence[str], position: int, lists: Mapping[str, Sequence[Words]]) -> tuple[int, list[Words]]:
+def _alternatives(tokens: Sequence[str], position: int, lists: Lists) -> tuple[int, list[Words]]:
     """Expansions of `a | b | c` up to a closing bracket or the end, and the position of what ended it."""
     expansions: list[Words] = []
     while True:
@@ -75,7 +77,7 @@ def _alternatives(tokens: Sequence[str], position: int, lists: Mapping[str, Sequ
         position += 1
 
 
-def _sequence(tokens: Sequence[str], position: int, lists: Mapping[str, Sequence[Words]]) -> tuple[int, Iterator[Words]]:
+def _sequence(tokens: Sequence[str], position: int, lists: Lists) -> tuple[int, Iterator[Words]]:
     parts: list[Sequence[Words]] = []
     while position < len(tokens) and tokens[position] not in ("|", ")", "]"):
         token = tokens[position]

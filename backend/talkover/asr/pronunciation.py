@@ -21,16 +21,12 @@ LettersToSound = Callable[[str], str]
 
 MAX_VARIANTS = 4
 
-LETTERS: Mapping[str, Phones] = {
-    letter: tuple(phones.split())
-    for letter, phones in (
-        line.split(" ", 1)
-        for line in (
-            "a EY|b B IY|c S IY|d D IY|e IY|f EH F|g JH IY|h EY CH|i AY|j JH EY|k K EY|l EH L|m EH M|n EH N|o OW|p P IY|"
-            "q K Y UW|r AA R|s EH S|t T IY|u Y UW|v V IY|w D AH B AH L Y UW|x EH K S|y W AY|z Z IY"
-        ).split("|")
-    )
-}
+_LETTERS: Mapping[str, str] = {
+    "a": "EY", "b": "B IY", "c": "S IY", "d": "D IY", "e": "IY", "f": "EH F", "g": "JH IY", "h": "EY CH", "i": "AY",
+    "j": "JH EY", "k": "K EY", "l": "EH L", "m": "EH M", "n": "EH N", "o": "OW", "p": "P IY", "q": "K Y UW",
+    "r": "AA R", "s": "EH S", "t": "T IY", "u": "Y UW", "v": "V IY", "w": "D AH B AH L Y UW", "x": "EH K S",
+    "y": "W AY", "z": "Z IY",
+}  # fmt: skip
 
 _IPA: Mapping[str, str] = {
     "p": "P", "b": "B", "t": "T", "d": "D", "k": "K", "ɡ": "G", "g": "G", "f": "F", "v": "V", "θ": "TH", "ð": "DH",
@@ -39,7 +35,8 @@ _IPA: Mapping[str, str] = {
     "iː": "IY", "i": "IY", "ɪ": "IH", "ᵻ": "IH", "ɛ": "EH", "e": "EH", "eɪ": "EY", "æ": "AE", "a": "AA", "aː": "AA",
     "ɑː": "AA", "ɑ": "AA", "ɔ": "AO", "ɔː": "AO", "oː": "AO", "oʊ": "OW", "o": "OW", "ʊ": "UH", "uː": "UW", "u": "UW",
     "ʌ": "AH", "ə": "AH", "ɐ": "AH", "ɜː": "ER", "ɚ": "ER", "aɪ": "AY", "aʊ": "AW", "ɔɪ": "OY", "aɪɚ": "AY ER",
-    "aɪə": "AY AH", "ɛɹ": "EH R", "ɪɹ": "IH R", "ʊɹ": "UH R", "ɑːɹ": "AA R", "ɔːɹ": "AO R", "oːɹ": "AO R", "iə": "IY AH",
+    "aɪə": "AY AH", "ɛɹ": "EH R", "ɪɹ": "IH R", "ʊɹ": "UH R", "ɑːɹ": "AA R", "ɔːɹ": "AO R", "oːɹ": "AO R",
+    "iə": "IY AH",
 }  # fmt: skip
 """espeak-ng's IPA of its voice en-us, without stress and length where that does not change the phone"""
 _MARKS = re.compile("[ˈˌ ]")
@@ -53,13 +50,13 @@ def ipa_to_arpabet(ipa: str) -> Phones:
     """
     phones: list[str] = []
     for phoneme in _MARKS.sub("", ipa).split("_"):
-        while phoneme:
-            # the longest known beginning: espeak-ng joins some vowels with a following r or l
-            for length in range(len(phoneme), 0, -1):
-                if phoneme[:length] in _IPA:
-                    phones += _IPA[phoneme[:length]].split()
-                    break
-            phoneme = phoneme[length:]
+        start = 0
+        while start < len(phoneme):
+            # the longest known piece: espeak-ng joins some vowels with a following r or l
+            ends = range(len(phoneme), start, -1)
+            end = next((end for end in ends if phoneme[start:end] in _IPA), start + 1)
+            phones += _IPA.get(phoneme[start:end], "").split()
+            start = end
     return tuple(phones)
 
 
@@ -73,16 +70,18 @@ def read_dictionary(path: Path) -> dict[str, tuple[Phones, ...]]:
                 word = word.partition("(")[0]
                 entries[word] = (*entries.get(word, ()), tuple(phones))
     except OSError as error:
-        raise EngineUnavailable(f"asr: the dictionary {path} cannot be read ({error.strerror}): pip install pocketsphinx") from error
+        raise EngineUnavailable(
+            f"asr: the dictionary {path} cannot be read ({error.strerror}): pip install pocketsphinx"
+        ) from error
     return entries
 
 
 def pronunciations(
     word: str, written: str, dictionary: Mapping[str, tuple[Phones, ...]], letters_to_sound: LettersToSound
 ) -> tuple[Phones, ...]:
-    """Up to `MAX_VARIANTS` pronunciations of a lower-case word that documents write as `written`; () when there is none."""
+    """Up to `MAX_VARIANTS` pronunciations of a lower-case word, by documents written `written`; () for none."""
     variants: list[Phones] = list(dictionary.get(word, ()))
-    parts = camel_parts(written)
+    parts = () if written.islower() else camel_parts(written)
     if len(parts) > 1:
         variants.append(tuple(phone for part in parts for phone in _part(part, dictionary, letters_to_sound)))
     elif word not in dictionary and written.isupper():
@@ -107,7 +106,7 @@ def _part(part: str, dictionary: Mapping[str, tuple[Phones, ...]], letters_to_so
 
 def spelled(word: str) -> Phones:
     """The names of the letters, one after the other."""
-    return tuple(phone for letter in word for phone in LETTERS.get(letter, ()))
+    return tuple(phone for letter in word for phone in _LETTERS.get(letter, "").split())
 
 
 def espeak_letters_to_sound() -> LettersToSound:

@@ -26,7 +26,7 @@ CLIENTS: dict[str, tuple[str, ...]] = {
 """both are scored through the extension; only the second lets the server duck it and reports its position"""
 EARLIEST_S, LATEST_S = 1.2, 4.0
 """how far into the answer the user speaks"""
-MAX_INTERRUPTION_MS = 4500.0
+MAX_INTERRUPTION_MS = 4000.0
 LISTEN_AFTER_S = 1.0
 """old sound would still show up within this time after the cut"""
 
@@ -61,11 +61,11 @@ class Interruption:
 
 
 def measure(setting: Setting) -> PartResult:
-    recordings = _interruptions(setting)
-    n_each = setting.count(16, 4)
+    n_each = setting.count(12, 3)
+    recordings = setting.speech.utterances(n_each, MAX_INTERRUPTION_MS)
     rng = np.random.default_rng(0)
     results: list[Interruption] = []
-    remarks = [f"interrupted by: {setting.speech.description}"]
+    remarks = [f"interrupted by {len(recordings)} utterances of: {setting.speech.description}"]
     with setting.start_server() as server:
         server.wait_ready()
         for client_index, (client, extension) in enumerate(CLIENTS.items()):
@@ -85,14 +85,6 @@ def measure(setting: Setting) -> PartResult:
         tuple(remarks),
         [asdict(result) for result in results],
     )
-
-
-def _interruptions(setting: Setting) -> list[Recording]:
-    """Short utterances, spread over the folder."""
-    short = [clip for clip in setting.speech.utterances(1000) if clip.duration_ms <= MAX_INTERRUPTION_MS]
-    recordings = short or setting.speech.utterances(1000)
-    chosen = np.linspace(0, len(recordings) - 1, min(len(recordings), setting.count(16, 4))).round().astype(int)
-    return [recordings[int(index)] for index in chosen]
 
 
 def interrupt(

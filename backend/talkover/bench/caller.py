@@ -17,6 +17,7 @@ from talkover.client.turns import Answer, Turns
 SCORED_EXTENSION = ("metrics", "words")
 """what is needed to score a conversation; changes nothing of it"""
 ANSWER_TIMEOUT_S = 8.0
+VOICE_TAIL = "voice tail"
 SETTLE_S = 0.4
 """quiet before a caller speaks: detectors need to hear the room"""
 
@@ -35,7 +36,8 @@ class Exchange:
     early: bool
     """the agent began to answer before the caller had finished"""
     stages_ms: dict[str, float]
-    """what the server says each stage added; empty when it does not"""
+    """what each stage added, by the server's marks; empty when it tells none. The first, `VOICE_TAIL`, is by how much
+    its detector heard the voice end later than it did."""
     microphone_lag_ms: float
 
     def json(self) -> dict[str, Any]:
@@ -111,7 +113,7 @@ class Caller:
             answer="" if answer is None else answer.text,
             voice_to_voice_ms=None if audible_s is None else (audible_s - end_s) * 1000,
             early=any(onset_s < other.created_s < end_s for other in turns.answers.values()),
-            stages_ms={} if answer is None else answer.stages_ms(),
+            stages_ms={} if answer is None else self._stages_ms(answer, turns, end_s),
             microphone_lag_ms=self.microphone.worst_lag_s * 1000,
         )
 
@@ -124,6 +126,14 @@ class Caller:
     def _has_ended(self, since: int) -> bool:
         answers = self.turns(since).answers.values()
         return all(answer.status != "in_progress" and answer.metrics is not None for answer in answers)
+
+    def _stages_ms(self, answer: Answer, turns: Turns, end_s: float) -> dict[str, float]:
+        stages = answer.stages_ms()
+        ended_ms = [turn.ended_ms for turn in turns.user.values() if turn.ended_ms is not None]
+        if not stages or not ended_ms:
+            return {}
+        voice_end_s = self.microphone.opened_s + (ended_ms[-1] - stages["endpointing"]) / 1000
+        return {VOICE_TAIL: (voice_end_s - end_s) * 1000} | stages
 
     def _audible_answers(self, since: int, after_s: float) -> list[tuple[Answer, float]]:
         """Answers begun after a time, with when they were first audible; in order."""

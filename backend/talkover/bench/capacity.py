@@ -68,8 +68,7 @@ class Level:
 
 
 def measure(setting: Setting) -> PartResult:
-    questions = [clip for clip in setting.speech.utterances(1000) if clip.duration_ms <= MAX_QUESTION_MS]
-    questions = questions or setting.speech.utterances(1000)
+    questions = setting.speech.utterances(16, MAX_QUESTION_MS)
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     remarks: list[str] = []
     server_cores = None
@@ -98,7 +97,7 @@ def measure(setting: Setting) -> PartResult:
 
 def _idle(setting: Setting, server: ServerProcess) -> float | None:
     """CPU seconds of the server for a minute of one session in which nobody speaks."""
-    n_sessions, listen_s = 4, setting.count(12, 5)
+    n_sessions, listen_s = 4, setting.count(12, 4)
     setting.advance(f"{n_sessions} sessions, nobody speaks", 0.0)
     with ExitStack() as stack:
         for index in range(n_sessions):
@@ -120,7 +119,7 @@ def _ramp(setting: Setting, server: ServerProcess, questions: Sequence[Recording
     for index, n_sessions in enumerate(counts):
         setting.advance(f"{n_sessions} conversations at once", (index + 1) / (len(counts) + 1))
         # the fewer there are, the longer it takes to hear enough answers for a percentile
-        duration_s = setting.count(36 if n_sessions <= 2 else 22, 12)
+        duration_s = setting.count(30 if n_sessions <= 2 else 18, 9)
         levels.append(converse(server, setting.key, n_sessions, duration_s, questions))
         if is_too_much(levels[-1], levels[0]):
             break

@@ -96,6 +96,7 @@ class PartResult:
     """how it was measured, and which measurements are missing"""
     details: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     """the single measurements, for the JSON"""
+    took_s: float = 0.0
     failure: str | None = None
     """why nothing could be measured"""
     table: Table | None = None

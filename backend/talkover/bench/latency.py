@@ -3,66 +3,85 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from talkover.bench.caller import Caller, Exchange
 from talkover.bench.figures import Figure, PartResult, Target, summarize
 from talkover.bench.part import Setting
+from talkover.bench.speech import MAX_SPOKEN_MS, shipped_speech
 from talkover.client.connection import ConversationEnded
 from talkover.client.recordings import Recording
 
-MODES: dict[str, dict[str, Any]] = {
+TURN_DETECTION: dict[str, dict[str, Any]] = {
     "server_vad": {"type": "server_vad"},
     "semantic_vad": {"type": "semantic_vad", "eagerness": "auto"},
 }
+QUICK_SPOKEN_MS = 4000.0
 TARGETS = (Target("p50", 700), Target("p95", 1200))
 
 
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """One kind of turn detection over some recordings."""
+
+    title: str
+    mode: str
+    recordings: list[Recording]
+
+
 def measure(setting: Setting) -> PartResult:
-    recordings = setting.speech.utterances(setting.count(24, 6))
+    max_spoken_ms = QUICK_SPOKEN_MS if setting.quick else MAX_SPOKEN_MS
+    rounds = [
+        _Round("server_vad", "server_vad", setting.speech.utterances(setting.count(16, 4), max_spoken_ms)),
+        _Round("semantic_vad", "semantic_vad", setting.speech.utterances(setting.count(12, 3), max_spoken_ms)),
+    ]
+    remarks = [f"spoken in real time: {setting.speech.description}"]
+    shipped = shipped_speech()
+    if shipped is not None and shipped.folder.resolve() != setting.speech.folder.resolve() and not setting.quick:
+        rounds.append(_Round("server_vad, questions about Talkover", "server_vad", shipped.utterances(16)))
+        remarks.append(f"questions about Talkover: {shipped.description}")
     figures: list[Figure] = []
     details: list[dict[str, Any]] = []
-    remarks = [f"spoken in real time: {setting.speech.description}"]
+    n_all = sum(len(one.recordings) for one in rounds)
     with setting.start_server() as server:
         server.wait_ready()
-        for index, (mode, turn_detection) in enumerate(MODES.items()):
-            exchanges = _converse(setting, server.url, mode, turn_detection, recordings, index / len(MODES))
-            figures += score(mode, exchanges)
-            details += [{"mode": mode} | exchange.json() for exchange in exchanges]
+        for one in rounds:
+            exchanges = _hold(setting, server.url, one, len(details) / n_all, remarks)
+            figures += score(one.title, exchanges)
+            details += [{"round": one.title} | exchange.json() for exchange in exchanges]
             silent = [exchange.recording for exchange in exchanges if exchange.voice_to_voice_ms is None]
             if silent:
-                remarks.append(f"{mode}: no answer to {', '.join(silent)}")
+                remarks.append(f"{one.title}: no answer to {', '.join(silent)}")
     return PartResult("latency", "Voice to voice", tuple(figures), tuple(remarks), details)
 
 
-def _converse(
-    setting: Setting,
-    url: str,
-    mode: str,
-    turn_detection: dict[str, Any],
-    recordings: Sequence[Recording],
-    done: float,
-) -> list[Exchange]:
+def _hold(setting: Setting, url: str, one: _Round, done: float, remarks: list[str]) -> list[Exchange]:
+    """One conversation over all recordings. When it breaks off, the question counts as not answered and another
+    conversation goes on behind it."""
     exchanges: list[Exchange] = []
-    with Caller(url, key=setting.key, turn_detection=turn_detection) as caller:
-        for index, recording in enumerate(recordings):
-            setting.advance(f"{mode}: {recording.name}", done + index / len(recordings) / len(MODES))
-            try:
-                exchanges.append(caller.ask(recording))
-            except (ConversationEnded, TimeoutError) as error:
-                raise RuntimeError(f"{mode}, {recording.name}: {error}") from error
+    while len(exchanges) < len(one.recordings):
+        try:
+            with Caller(url, key=setting.key, turn_detection=TURN_DETECTION[one.mode]) as caller:
+                for recording in one.recordings[len(exchanges) :]:
+                    setting.advance(f"{one.title}: {recording.name}", done)
+                    exchanges.append(caller.ask(recording))
+        except (ConversationEnded, TimeoutError) as error:
+            broken = one.recordings[len(exchanges)]
+            remarks.append(f"{one.title}, {broken.name}: {error}")
+            exchanges.append(Exchange(broken.name, broken.text, None, "", None, False, {}, 0.0))
     return exchanges
 
 
-def score(mode: str, exchanges: Sequence[Exchange]) -> list[Figure]:
-    """The lines of the table for the exchanges of one kind of turn detection."""
+def score(title: str, exchanges: Sequence[Exchange]) -> list[Figure]:
+    """The lines of the table for the exchanges of one round."""
     answered = [exchange for exchange in exchanges if exchange.voice_to_voice_ms is not None]
     times_ms = [exchange.voice_to_voice_ms for exchange in answered if exchange.voice_to_voice_ms is not None]
     early = sum(exchange.early for exchange in exchanges)
     figures = [
-        Figure(f"voice to voice, {mode}", "ms", summarize(times_ms), targets=TARGETS),
+        Figure(f"voice to voice, {title}", "ms", summarize(times_ms), targets=TARGETS),
         Figure(
-            f"  answered, {mode}",
+            "  answered",
             "%",
             value=100 * len(answered) / max(1, len(exchanges)),
             note=f"{len(answered)} of {len(exchanges)}; {early} begun before the user had finished",

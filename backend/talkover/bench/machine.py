@@ -84,9 +84,14 @@ class OtherLoad:
         """Cores kept busy by other processes (and by the host, as stolen time) since this was made; None off Linux."""
         busy_s, own_s = _busy_s(), tree_cpu_s(os.getpid())
         elapsed_s = time.monotonic() - self._started_s
-        if busy_s is None or self._busy_s is None or own_s is None or elapsed_s <= 0:
+        if busy_s is None or self._busy_s is None or own_s is None:
             return None
-        return max(0.0, (busy_s - self._busy_s - (own_s - self._own_s)) / elapsed_s)
+        return cores_of_others(busy_s - self._busy_s, own_s - self._own_s, elapsed_s)
+
+
+def cores_of_others(busy_s: float, own_s: float, elapsed_s: float) -> float:
+    """Cores others kept busy, from the CPU time of the machine and our own; clocks tick coarsely, so never under 0."""
+    return max(0.0, (busy_s - own_s) / elapsed_s) if elapsed_s > 0 else 0.0
 
 
 def _busy_s() -> float | None:

@@ -28,7 +28,7 @@ def burst() -> Recording:
 def measure(setting: Setting) -> PartResult:
     spoken_ms: list[float] = []
     typed_ms: list[float] = []
-    n_turns = setting.count(40, 8)
+    n_turns = setting.count(25, 6)
     with ServerProcess(command=COMMAND, environ=setting.environ) as server:
         server.wait_ready()
         with Caller(server.url, key=setting.key) as caller:

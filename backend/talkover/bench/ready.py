@@ -18,7 +18,7 @@ INSTALLED_MARK = ".venv/light.installed"
 
 
 def measure(setting: Setting) -> PartResult:
-    n_warm, n_cold = setting.count(5, 2), setting.count(3, 1)
+    n_warm, n_cold = setting.count(3, 1), setting.count(2, 1)
     details: list[dict[str, Any]] = []
 
     def start(kind: str, environ: dict[str, str], command: list[str] | None = None) -> float:

@@ -18,7 +18,7 @@ from talkover.bench.figures import Figure, Interval, PartResult, Target
 def show(results: Sequence[PartResult], console: Console) -> None:
     """Print all parts."""
     table = Table(title="Talkover bench", title_style="bold", header_style="dim", expand=False)
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for column in ("p50", "p95"):
         table.add_column(column, justify="right")
     table.add_column("n", justify="right")
@@ -28,7 +28,7 @@ def show(results: Sequence[PartResult], console: Console) -> None:
         if not result.figures:
             continue
         table.add_section()
-        table.add_row(f"[bold]{escape(result.title)}[/]")
+        table.add_row(f"[bold]{escape(result.title)}[/] [dim]({result.took_s:.0f} s)[/]")
         for figure in result.figures:
             table.add_row(*_cells(figure))
     if table.row_count:
@@ -98,6 +98,7 @@ def write(path: Path, head: Mapping[str, Any], results: Sequence[PartResult], ot
             "name": result.name,
             "other_cores_busy": other_cores.get(result.name),
             "figures": [asdict(figure) | {"met": [met for _, met in figure.verdicts()]} for figure in result.figures],
+            "took_s": round(result.took_s, 1),
             "failure": result.failure,
             "remarks": result.remarks,
             "details": result.details,

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -49,7 +50,9 @@ SWITCH_INTERVAL_S = 0.001
 USAGE_FAULT = 2
 FAILURE = 1
 
-screen = Console()
+PIPED_WIDTH = 120
+
+screen = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
 notes = Console(stderr=True)
 
 
@@ -140,8 +143,7 @@ def _measured(name: str, setting: Setting, loads: dict[str, float | None]) -> Pa
     except (ServerFailed, ServerUnreachable, ConversationEnded, TimeoutError, RuntimeError, ValueError) as error:
         result = PartResult(name, name, (), failure=str(error))
     loads[name] = load.cores()
-    notes.print(f"[dim]{name}: {time.monotonic() - started_s:.0f} s[/]", highlight=False)
-    return result
+    return replace(result, took_s=time.monotonic() - started_s)
 
 
 def _fail(message: str) -> NoReturn:

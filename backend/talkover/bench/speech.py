@@ -16,7 +16,9 @@ from talkover.client.recordings import Recording, read_recording
 SHARED_VARIABLE = "TALKOVER_SHARED"
 SHIPPED = Path("tests") / "data" / "speech"
 """questions to Talkover, spoken by a synthesiser; in a checkout"""
-MAX_RECORDING_S = 11.0
+MAX_SPOKEN_MS = 9000.0
+LEAD_MS, TAIL_MS = 300.0, 800.0
+"""what is kept of the silence around the speech"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +35,8 @@ class Clip:
     """what is said, the same for several voices; else the file's name"""
 
     def read(self) -> Recording:
-        """Raises ValueError."""
-        return read_recording(self.path, self.text)
+        """Without long silence around it. Raises ValueError."""
+        return read_recording(self.path, self.text).trimmed(LEAD_MS, TAIL_MS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +51,21 @@ class Speech:
     def description(self) -> str:
         return f"{self.folder}, {len(self.clips)} recordings ({self.reason})"
 
-    def utterances(self, n: int, language: str = "en") -> list[Recording]:
-        """About `n` recordings of one language, none longer than 11 s, spread evenly over the folder."""
+    def utterances(self, n: int, max_spoken_ms: float = MAX_SPOKEN_MS, language: str = "en") -> list[Recording]:
+        """At most `n` recordings of one language in which no more than so much is spoken, spread over the folder.
+
+        Raises ValueError when there is none.
+        """
+        spoken = [clip.read() for clip in self.clips if clip.language in (language, "")]
         fitting = [
-            clip
-            for clip in self.clips
-            if clip.language in (language, "") and (clip.duration_s is None or clip.duration_s <= MAX_RECORDING_S)
+            recording for recording in spoken if recording.voiced.end_ms - recording.voiced.start_ms <= max_spoken_ms
         ]
         if not fitting:
-            raise ValueError(f"{self.folder}: holds no recording of language {language!r} under {MAX_RECORDING_S:g} s")
+            raise ValueError(
+                f"{self.folder}: holds no recording in {language!r} with at most {max_spoken_ms / 1000:g} s of speech"
+            )
         chosen = np.unique(np.linspace(0, len(fitting) - 1, min(n, len(fitting))).round().astype(int))
-        return [fitting[int(index)].read() for index in chosen]
+        return [fitting[int(index)] for index in chosen]
 
 
 def find_speech(folder: Path | None, environ: Mapping[str, str] | None = None, cwd: Path | None = None) -> Speech:

@@ -15,11 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-import soxr
 from numpy.typing import NDArray
 from rich.table import Table
 
-from talkover.audio import INPUT_RATE_HZ, VAD_FRAME_SAMPLES, level_dbfs, ms_to_samples
+from talkover.audio import INPUT_RATE_HZ, VAD_FRAME_SAMPLES, level_dbfs, ms_to_samples, resampled
 from talkover.client.recordings import Span, sounding_spans
 from talkover.config import Settings
 from talkover.engines import VadEngine
@@ -130,7 +129,7 @@ def load_clips(folder: Path, gap_ms: float) -> list[Clip]:
 
 def _load_clip(path: Path, gap_ms: float) -> Clip:
     data, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
-    speech = np.asarray(soxr.resample(data.mean(axis=1), rate_hz, INPUT_RATE_HZ), np.float32)
+    speech = resampled(data.mean(axis=1), rate_hz, INPUT_RATE_HZ)
     lead, trail = (ms_to_samples(s * 1000, INPUT_RATE_HZ) for s in (LEAD_S, TRAIL_S))
     samples = np.concatenate([np.zeros(lead, np.float32), speech, np.zeros(trail, np.float32)])
     samples += at_level(white(samples.size, np.random.default_rng(0)), ROOM_DBFS)

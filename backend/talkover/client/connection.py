@@ -26,6 +26,8 @@ JsonObject = dict[str, Any]
 
 MAX_EVENTS = 20_000
 """events remembered; older ones are forgotten"""
+MAX_ANNOUNCED = 16
+"""items whose audio may still be under way"""
 REPORT_INTERVAL_S = 0.25
 """how often the position of playback is reported"""
 OPEN_TIMEOUT_S = 10.0
@@ -88,6 +90,8 @@ class RealtimeClient:
         self._n_events = 0
         self._closed: str | None = None
         self._unfinished: str | None = None
+        self._announced: deque[str] = deque(maxlen=MAX_ANNOUNCED)
+        self._silenced: frozenset[str] = frozenset()
         self._reported: tuple[str, int] = ("", -1)
         self._next_report_s = 0.0
         self._decode = msgspec.json.Decoder().decode
@@ -119,9 +123,13 @@ class RealtimeClient:
         self.send({"type": "response.create"})
 
     def stop_answer(self) -> None:
-        """Cut the answer off, as a stop button does. Raises ConversationEnded."""
+        """Cut the answer off, as a stop button does; what of it is still under way is not played.
+
+        Raises ConversationEnded.
+        """
         self.send({"type": "response.cancel"})
         with self._changed:
+            self._silenced = frozenset(self._announced)
             cut = self._flush(time.monotonic())
         if cut is not None:
             self._truncate(cut)
@@ -200,10 +208,13 @@ class RealtimeClient:
         cut: Cut | None = None
         with self._changed:
             match event["type"]:
+                case "response.output_item.added":
+                    self._announced.append(event["item"]["id"])
                 case "response.output_audio.delta":
                     data = binascii.a2b_base64(event["delta"])
-                    self._player.play(event["item_id"], pcm16_to_samples(data), now_s)
-                    self._unfinished = event["item_id"]
+                    if event["item_id"] not in self._silenced:
+                        self._player.play(event["item_id"], pcm16_to_samples(data), now_s)
+                        self._unfinished = event["item_id"]
                     event = {key: value for key, value in event.items() if key != "delta"} | {"bytes": len(data)}
                 case "response.output_audio.done":
                     self._unfinished = None if self._unfinished == event["item_id"] else self._unfinished

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from talkover.llm.dialogue import Reply, Request
+from talkover.llm.dialogue import YES, Reply, Request
 from talkover.llm.documents import Document, Passage, Sentence
-from talkover.llm.knowledge import Hit, Library, question_form
+from talkover.llm.knowledge import Group, Hit, Library, question_form
 from talkover.llm.phrases import Phrases
 from talkover.llm.sentences import with_full_stop
 from talkover.llm.small_talk import spoken_title
@@ -20,10 +20,12 @@ from talkover.messages import Source
 
 ANSWER_CONFIDENCE = 0.37
 """at least this much of a question must be explained by the passage that answers it"""
-ASK_BACK_CONFIDENCE = 0.25
+ASK_BACK_CONFIDENCE = 0.3
 """between this and the one above, the nearest heading is asked back"""
 CONTEXT_PREFERRED = 0.8
 """share of the confidence of a question taken alone, from which its reading with the one before it is preferred"""
+LATER_START = 0.25
+"""share of the question's weight that a later sentence has to add for an answer to start there"""
 MAX_SENTENCES = 3
 MAX_WORDS = 55
 MAX_ITEMS = 6
@@ -38,17 +40,10 @@ _DEPENDENT = re.compile(
 
 _FOLLOW_UP = Phrases("(and|but|or|what about|how about|what if) ...")
 _PRONOUNS = frozenset(("it", "that", "this", "them", "these", "those"))
-_YES = Phrases(
-    """
-    (yes|yeah|yep|sure|please|okay|ok|of course|certainly|gladly|why not) \
-        [yes|please|of course|do|sure|tell me|go ahead|that|it|i would|i do|right|exactly|do that]*
-    (go ahead|do that|do it|i do|i would|tell me|thats right|it is) [please|yes]*
-    """
-)
 _NO = Phrases(
     "(no|nope|nah|not now|not really|rather not) [no|thanks|thank you|please|not now|not really|i dont|its not]*"
 )
-_OFFER = re.compile(r"(?:tell you about|Did you mean:) (?P<what>[^.!?]+)\?$")
+_OFFER = re.compile(r"(?:tell you about|Did you mean:) (?P<what>.+)\?$")
 
 DECLINES = (
     "I don't find that in my documents.",
@@ -95,13 +90,13 @@ def answer_to_offer(request: Request, library: Library) -> Reply | None:
         return None
     if _NO.fits(request.said):
         return Reply((request.one_of(ALL_RIGHT),))
-    if not _YES.fits(request.said):
+    if not YES.fits(request.said):
         return None
     wanted = offer["what"].strip()
     document = _topic_called(library, wanted)
     if document is not None:
         first = Passage(document, document.sections[0], 0, document.sections[0].sentences)
-        return Reply(_spoken_sentences(first.sentences[:MAX_SENTENCES]), wanted, (_source(first, 0.0, 0),))
+        return Reply(_spoken_sentences(first.sentences[:MAX_SENTENCES]), wanted, (_source(first, 0.0),))
     hits = library.search(wanted)
     return _answer(wanted, hits) if hits else None
 
@@ -149,25 +144,24 @@ def _not_said_yet(request: Request, hits: Sequence[Hit]) -> tuple[Hit, ...]:
 
 
 def _answer(question: str, hits: Sequence[Hit]) -> Reply:
-    return Reply(_spoken_sentences(best_sentences(hits[0])), question, _sources(hits))
+    best = hits[0]
+    return Reply(_spoken_sentences(best_sentences(best)), question, (_source(best.passage, best.score),))
 
 
 def best_sentences(hit: Hit) -> tuple[Sentence, ...]:
     """One to three sentences of the passage that answer the question, in their order.
 
-    Prose starts at the sentence that explains most of the question, or before it when that one leans on its
-    neighbour ("It ..."), and goes on while it stays short. List items and table rows are picked one by one.
+    Prose starts at its beginning, unless a later sentence explains much that neither heading nor beginning do; then
+    there, or before it when it leans on its neighbour ("It ..."). List items and table rows are picked one by one.
     """
     sentences = hit.passage.sentences
-    explained = [_explained(hit, sentence) for sentence in sentences]
-    best = max(range(len(sentences)), key=lambda at: (explained[at], -at))
-    if sentences[best].item:
-        if explained[best] <= 0 or explained.count(explained[best]) == len(sentences):
-            return sentences[:MAX_ITEMS]
-        return tuple(
-            sentence for sentence, share in zip(sentences, explained, strict=True) if share == explained[best]
-        )[:MAX_SENTENCES]
-    start = 0 if explained[best] <= explained[0] * 1.5 else best
+    if all(sentence.item for sentence in sentences):
+        return _best_items(hit)
+    section = hit.passage.section
+    beginning = _stems(" ".join((*section.headings, *section.asked, sentences[0].text)))
+    gains = [_gain(hit, _stems(sentence.text), beginning) for sentence in sentences]
+    best = max(range(len(sentences)), key=lambda at: (gains[at], -at))
+    start = best if gains[best] >= LATER_START * sum(group.weight for group in hit.groups) else 0
     while start > 0 and _DEPENDENT.match(sentences[start].text):
         start -= 1
     chosen = [sentences[start]]
@@ -180,30 +174,38 @@ def best_sentences(hit: Hit) -> tuple[Sentence, ...]:
     return tuple(chosen)
 
 
-def _explained(hit: Hit, sentence: Sentence) -> float:
-    stems = {stem(word) for word in tokens(sentence.text)}
-    return sum(
-        group.weight * max((fit for word, fit in group.alternatives.items() if word in stems), default=0.0)
-        for group in hit.groups
-    )
+def _best_items(hit: Hit) -> tuple[Sentence, ...]:
+    """The items that explain most; the first ones when all explain the same."""
+    items = hit.passage.sentences
+    explained = [_gain(hit, _stems(item.text), frozenset()) for item in items]
+    best = max(explained)
+    as_good = [item for item, share in zip(items, explained, strict=True) if share == best]
+    return tuple(as_good[:MAX_SENTENCES] if len(as_good) < len(items) else items[:MAX_ITEMS])
+
+
+def _stems(text: str) -> frozenset[str]:
+    return frozenset(stem(word) for word in tokens(text))
+
+
+def _gain(hit: Hit, stems: frozenset[str], known: frozenset[str]) -> float:
+    """How much more of the question `stems` explain than `known` do."""
+
+    def fit(group: Group, words: frozenset[str]) -> float:
+        return max((fit for word, fit in group.alternatives.items() if word in words), default=0.0)
+
+    return sum(group.weight * max(0.0, fit(group, stems) - fit(group, known)) for group in hit.groups)
 
 
 def _spoken_sentences(sentences: Sequence[Sentence]) -> tuple[str, ...]:
     return tuple(with_full_stop(sentence.text) for sentence in sentences)
 
 
-def _sources(hits: Sequence[Hit]) -> tuple[Source, ...]:
-    """The passage that was used."""
-    return tuple(_source(hit.passage, hit.score, at) for at, hit in enumerate(hits[:1]))
-
-
-def _source(passage: Passage, score: float, number: int) -> Source:
+def _source(passage: Passage, score: float) -> Source:
     text = " ".join(sentence.text for sentence in passage.sentences)
     snippet = text if len(text) <= SNIPPET_CHARACTERS else f"{text[:SNIPPET_CHARACTERS].rsplit(' ', 1)[0]} ..."
     title = passage.section.heading or passage.document.title
-    return Source(
-        f"{passage.document.path}#{passage.first}-{number}", title, passage.document.path, snippet, round(score, 3)
-    )
+    path = passage.document.path
+    return Source(f"{path}#{title}-{passage.first}", title, path, snippet, round(score, 3))
 
 
 def _topic_called(library: Library, name: str) -> Document | None:

@@ -7,12 +7,13 @@ from datetime import datetime
 
 from talkover.llm.dialogue import Reply, Request
 
-_GREETING = re.compile(r"你好|您好|早上好|下午好|晚上好|嗨|哈[喽啰]")
-_THANKS = re.compile(r"谢谢|多谢|感谢")
-_GOODBYE = re.compile(r"再见|拜拜|回头见")
-_TIME = re.compile(r"几点|什么时间|现在时间")
-_DATE = re.compile(r"几号|星期几|礼拜几|周几|什么日子|日期")
-_STOP = re.compile(r"停|等一下|等等|别说了|安静")
+_GREETING = re.compile(r"(?:你好|您好|早上好|下午好|晚上好|嗨|哈[喽啰])[啊呀]?")
+_THANKS = re.compile(r"(?:好的?)?(?:谢谢|多谢|感谢)[你您啦了]*")
+_GOODBYE = re.compile(r"(?:好的?)?(?:再见|拜拜|回头见)[了啦]?")
+_STOP = re.compile(r"(?:请)?(?:停|停下|停一下|停止|等一下|等等|别说了|安静)[吧了]?")
+_TIME = re.compile(r"(?:请问)?(?:现在)?(?:是)?(?:几点|什么时间|什么时候)[了钟]*")
+_DATE = re.compile(r"(?:请问)?今天(?:是)?(?:几号|几月几号|星期几|礼拜几|周几|什么日子|什么日期)[了]?")
+_PUNCTUATION = re.compile(r"[\s，。！？、,.!?~～]+")
 _WEEKDAYS = "一二三四五六日"
 
 ONLY_ENGLISH = (
@@ -23,12 +24,10 @@ ONLY_ENGLISH = (
 
 def courtesy(request: Request) -> Reply | None:
     """Greeting, thanks, goodbye, stop, time and date in Chinese; None for anything else."""
-    text = request.text
-    if len(text) > 12:
-        return None
-    if _TIME.search(text):
+    said = _PUNCTUATION.sub("", request.text)
+    if _TIME.fullmatch(said):
         return Reply((f"现在是{_clock(request.now)}。",))
-    if _DATE.search(text):
+    if _DATE.fullmatch(said):
         now = request.now
         return Reply((f"今天是{now.year}年{now.month}月{now.day}日，星期{_WEEKDAYS[now.weekday()]}。",))
     for pattern, answer in (
@@ -37,7 +36,7 @@ def courtesy(request: Request) -> Reply | None:
         (_GOODBYE, "再见！"),
         (_GREETING, "你好！有什么想问的吗？"),
     ):
-        if pattern.search(text):
+        if pattern.fullmatch(said):
             return Reply((answer,))
     return None
 

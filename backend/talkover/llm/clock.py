@@ -46,13 +46,13 @@ MONTHS = (
 def reply(request: Request) -> Reply | None:
     """The answer to a question about now, or None for any other."""
     core, now, spoken = request.core, request.now, request.spoken
-    if _TIME.match(core) is not None:
+    if _TIME.fits(core):
         return Reply((f"It is {time_of_day(now, spoken)}.",))
-    if _DATE.match(core) is not None:
+    if _DATE.fits(core) or _DATE.fits(request.said):
         return Reply((f"Today is {date(now, spoken)}.",))
-    if _MONTH.match(core) is not None:
+    if _MONTH.fits(core):
         return Reply((f"It is {MONTHS[now.month - 1]}.",))
-    if _YEAR.match(core) is not None:
+    if _YEAR.fits(core):
         return Reply((f"It is the year {year_words(now.year) if spoken else now.year}.",))
     guess = _WEEKDAY.match(core)
     if guess is not None and guess["day"].capitalize() in WEEKDAYS:

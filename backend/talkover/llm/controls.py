@@ -69,6 +69,7 @@ _REPEAT = Phrases(
         (again|once more|one more time|slowly) [please|slowly]*
     [sorry|pardon] what (did you say|did you just say|did you tell me|was that|were you saying|you said) \
         [again|just now]*
+    [sorry] what (do|did) you mean [by that]
     [sorry] [i] (did not|didnt) (hear|catch|get) (that|it|you|what you said)
     [please] (once more|one more time|again|come again|pardon|what) [please]
     """

@@ -25,6 +25,15 @@ _OPENING = Phrases(
 _CLOSING = Phrases("<rest> (please|now|right now|for me|thank you|thanks|today|then|okay|would you|will you)")
 
 
+YES = Phrases(
+    """
+    (yes|yeah|yep|sure|please|okay|ok|of course|certainly|gladly|why not) \
+        [yes|please|of course|do|sure|tell me|go ahead|that|it|i would|i do|right|exactly|do that]*
+    (go ahead|do that|do it|i do|i would|tell me|thats right|it is) [please|yes]*
+    """
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """An answer as pieces of text, each a sentence or so, to be streamed one by one."""

@@ -89,6 +89,7 @@ class EmbeddedResponder:
                 return Reply(chinese.ONLY_ENGLISH)
         return (
             answers.answer_to_offer(request, library)
+            or reading.answer_to_offer(request, library)
             or controls.reply(request, library, self.answer)
             or small_talk.reply(request, library)
             or clock.reply(request)

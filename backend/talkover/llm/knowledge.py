@@ -9,10 +9,11 @@ area under the curve of 0.94 and 0.96, both together with 0.98 (187 questions, t
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import log
 from pathlib import Path
 
@@ -30,6 +31,8 @@ from talkover.llm.words import (
     stem,
     tokens,
 )
+
+logging.getLogger("bm25s").setLevel(logging.WARNING)  # the library sets its logger to DEBUG when imported
 
 MAX_QUESTION_WORDS = 60
 HEADING_REPEATS = 3
@@ -95,11 +98,14 @@ class Library:
         self._wordings: list[tuple[frozenset[str], ...]] = []
         for at, passage in enumerate(self.passages):
             section = passage.section
-            headings = [self._wording(text) for text in (section.heading, *section.asked) if text]
+            headings = [_meant(self._notions(text)) for text in (section.heading, *section.asked) if text]
             for wording in headings:
                 self._subjects[wording - _STOPWORD_STEMS].append(at)
-            sentences = (self._wording(sentence.text) for sentence in passage.sentences)
+            sentences = (_meant(self._notions(sentence.text)) for sentence in passage.sentences)
             self._wordings.append((*headings, *sentences))
+        # one array of all passages per word, 16 MiB of them at most: a conversation asks for the same words again
+        entries = max(16, 4_000_000 // max(1, len(self.passages)))
+        self._word_scores = lru_cache(maxsize=entries)(self._computed_word_scores)
         self._index = BM25(method="lucene") if self.passages else None
         if self._index is not None:
             self._index.index([stems or ["\0"] for stems in self._stems], show_progress=False)
@@ -135,7 +141,7 @@ class Library:
         if form:
             scores *= np.array([SAME_QUESTION_FORM if form == other else 1.0 for other in self._forms], np.float32)
         ranked: list[tuple[float, Hit]] = []
-        for at in self._candidates(question, scores):
+        for at in self._candidates(notions, scores):
             said = notions if own else context_notions
             likeness = max((_likeness(said, wording) for wording in self._wordings[at]), default=0.0)
             coverage = self._coverage(groups, at)
@@ -145,19 +151,14 @@ class Library:
         ranked.sort(key=lambda pair: -pair[0])
         return tuple(hit for _, hit in ranked[:limit])
 
-    def _candidates(self, question: str, scores: NDArray[np.float32]) -> list[int]:
+    def _candidates(self, notions: Sequence[Notion], scores: NDArray[np.float32]) -> list[int]:
         """The best by BM25, and those with a heading on the very same subject, whose long text may hide it."""
         best = [int(at) for at in np.argsort(-scores, kind="stable")[:RERANKED]]
-        same = self._subjects.get(self._wording(question) - _STOPWORD_STEMS, ())
+        same = self._subjects.get(_meant(notions) - _STOPWORD_STEMS, ())
         return [at for at in dict.fromkeys((*best, *same)) if scores[at] > 0]
 
     def _notions(self, question: str) -> tuple[Notion, ...]:
         return tuple(self._vocabulary.notions(tokens(question)[:MAX_QUESTION_WORDS]))
-
-    def _wording(self, text: str) -> frozenset[str]:
-        return frozenset(
-            max(notion.stems, key=notion.stems.__getitem__) for notion in self._notions(text) if notion.stems
-        )
 
     def _groups(self, notions: Sequence[Notion], factor: float = 1.0) -> tuple[Group, ...]:
         return tuple(
@@ -178,8 +179,6 @@ class Library:
 
     def _scores(self, groups: Sequence[Group]) -> NDArray[np.float32]:
         """(passages,) BM25 of each passage, per group that of its best alternative."""
-        index = self._index
-        assert index is not None
         total = np.zeros(len(self.passages), np.float32)
         for group in groups:
             if not group.alternatives:
@@ -187,9 +186,13 @@ class Library:
             full = group.weight / self._weight(group.alternatives)
             best = np.zeros_like(total)
             for word, fit in group.alternatives.items():
-                np.maximum(best, index.get_scores([word]) * np.float32(fit * full), out=best)
+                np.maximum(best, self._word_scores(word) * np.float32(fit * full), out=best)
             total += best
         return total
+
+    def _computed_word_scores(self, word: str) -> NDArray[np.float32]:
+        assert self._index is not None
+        return self._index.get_scores([word])
 
     def _coverage(self, groups: Sequence[Group], at: int) -> float:
         stems, heading = frozenset(self._stems[at]), self._heading_stems[at]
@@ -237,6 +240,11 @@ def _passage_stems(passage: Passage) -> list[str]:
 
 def _heading_text(passage: Passage) -> str:
     return " ".join((*passage.section.headings, *passage.section.asked))
+
+
+def _meant(notions: Sequence[Notion]) -> frozenset[str]:
+    """Per notion the stem that fits best."""
+    return frozenset(max(notion.stems, key=notion.stems.__getitem__) for notion in notions if notion.stems)
 
 
 def _likeness(notions: Sequence[Notion], wording: frozenset[str]) -> float:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from talkover.llm.dialogue import Reply, Request, enumeration
+from talkover.llm.dialogue import YES, Reply, Request, enumeration
 from talkover.llm.documents import Document
 from talkover.llm.knowledge import Library
 from talkover.llm.phrases import Phrases
-from talkover.llm.words import STOPWORDS, bigrams, stem, tokens
+from talkover.llm.words import STOPWORDS, likeness, stem, tokens
 
 _STORY = Phrases(
     """
@@ -20,7 +20,12 @@ _STORY = Phrases(
         [time|please|about|called]* [<about>]
     """
 )
-_WHICH_STORIES = Phrases("[tell me] (what|which|how many) ... (stories|tales) ...")
+_WHICH_STORIES = Phrases(
+    """
+    [tell me] (what|which|how many) [other] (stories|tales) ...
+    (do you know|do you have|are there) (any|some|other|more) (stories|tales)
+    """
+)
 _READ = Phrases(
     """
     [lets|start]* (read|reading|recite) [me|us|to me|to us|aloud|out|out loud]* [<what>]
@@ -51,6 +56,7 @@ _PAGE_WORDS = frozenset(
 """words that say what kind of text it is, and not which"""
 _ANYTHING = frozenset(("something", "something long", "anything", "aloud", "on", "more", "everything"))
 
+OFFER = "Shall I tell you a story?"
 NO_STORIES = "I have no stories here. Put a Markdown file into a folder called stories, and I will read it to you."
 MIN_ANCHOR_WORDS = 4
 """last words of an answer that have to stand together in a document for the answer to be taken from it"""
@@ -61,7 +67,7 @@ MIN_LIKENESS = 0.75
 def reply(request: Request, library: Library) -> Reply | None:
     """The whole text that was asked for, or None when the user did not ask to be read to."""
     core = request.core
-    if _WHICH_STORIES.match(core) is not None:
+    if _WHICH_STORIES.fits(core) or _WHICH_STORIES.fits(request.said):
         return Reply(_story_titles(library.stories))
     story = _STORY.match(core)
     if story is not None:
@@ -72,7 +78,7 @@ def reply(request: Request, library: Library) -> Reply | None:
     if read is None:
         return None
     what = read.get("what", "")
-    if not what or what in _ANYTHING:
+    if what in _ANYTHING or not set(what.split()) - STOPWORDS - {"aloud", "loud"}:
         choice = library.stories or library.topics
         return Reply(tuple(_untold(request, choice).spoken())) if choice else None
     document = find_document(library.documents, what)
@@ -82,6 +88,14 @@ def reply(request: Request, library: Library) -> Reply | None:
         return None
     titles = enumeration([document.title for document in library.topics[:4]], "or")
     return Reply((f"I have no document like that. I can read you {titles}.",) if titles else ("I have no documents.",))
+
+
+def answer_to_offer(request: Request, library: Library) -> Reply | None:
+    """The story that the agent offered and the user said yes to."""
+    before = request.last("assistant")
+    if before is None or not before.text.endswith(OFFER) or not YES.fits(request.said) or not library.stories:
+        return None
+    return Reply(tuple(_untold(request, library.stories).spoken()))
 
 
 def find_document(documents: Sequence[Document], name: str) -> Document | None:
@@ -131,8 +145,5 @@ def _story_titles(stories: Sequence[Document]) -> tuple[str, ...]:
 
 
 def _alike(one: str, other: str) -> float:
-    if one == other:
-        return 1.0
-    pairs, others = bigrams(one), bigrams(other)
-    share = 2 * len(pairs & others) / (len(pairs) + len(others))
+    share = likeness(one, other)
     return share if share >= MIN_LIKENESS else 0.0

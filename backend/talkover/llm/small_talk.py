@@ -7,6 +7,7 @@ import re
 from talkover.llm.dialogue import Reply, Request, enumeration
 from talkover.llm.knowledge import Library
 from talkover.llm.phrases import Phrases
+from talkover.llm.reading import OFFER as STORY_OFFER
 
 _NAME = re.compile(r"\bYou are (?:called |named )?([A-Z][\w'-]{1,30})")
 
@@ -82,9 +83,32 @@ _TABLE: tuple[tuple[Phrases, tuple[str, ...]], ...] = tuple(
             """,
             ("Yes?", "Go ahead."),
         ),
-        ("(no|nope|not really|not now|nothing) [no|not now|nothing]*", ("All right.", "Okay.")),
         (
             """
+            (no|nope|not really|not now|nothing) [no|not now|nothing]*
+            [no] (it isnt|it is not|i dont|i do not|i dont think so|i do not think so)
+            """,
+            ("All right.", "Okay."),
+        ),
+        (
+            "[okay|please|now]* (next|skip|change) [that|this|it|one|question|please|the topic|the subject]*",
+            ("Okay. What would you like to know?", "All right. What is next?"),
+        ),
+        (
+            """
+            (that is|thats|you are|youre|it is|its) (wrong|not right|not true|not correct|incorrect|bad|terrible|stupid)
+            (you|that) [do not|dont|does not|doesnt] (understand|make sense) [me]
+            """,
+            ("I am sorry. I only know what my documents say. Please ask me in other words.",),
+        ),
+        (
+            "(i am|im) [so|very|really|a bit]* (bored|tired|sad|alone|lonely|sick|hungry)",
+            (f"I am sorry to hear that. {STORY_OFFER}",),
+        ),
+        (
+            """
+            [no|sorry|actually]* (i meant|i mean|i wanted|i asked for) (something|another) (else|different|thing)
+            [no|that is|thats]* not what i (meant|asked|asked for|said|wanted)
             [i am|im|oh|no]* (sorry|excuse me|pardon me|never mind|nevermind|forget it|forget that|forget about it|\
                 sorry to interrupt) [you]
             """,
@@ -104,6 +128,8 @@ _TABLE: tuple[tuple[Phrases, tuple[str, ...]], ...] = tuple(
             """
             (are you|is this|am i talking to) [a|an|the] [real|true]* \
                 (human|person|robot|machine|computer|bot|program|alive|real|ai|artificial intelligence|human being)
+            (how old are you|where do you live|where are you from|where were you born|are you married|are you alive)
+            do you (eat|sleep|dream|think|feel|love|like|believe) ...
             """,
             ("I am a computer program. I look for answers in my documents and read them to you.",),
         ),
@@ -122,11 +148,12 @@ _TABLE: tuple[tuple[Phrases, tuple[str, ...]], ...] = tuple(
         ),
     )
 )
+_MY_NAME = Phrases("my name is <name>")
 _WHO = Phrases(
     """
     (who|what) are you [please|exactly]
     (whats|what is) your name
-    [please] (tell me|say|talk) [something|more|a bit|a little]* about (you|yourself)
+    [please] (tell me|say|talk) [something|more|everything|a bit|a little]* about (you|yourself)
     (introduce|describe|explain) yourself
     who am i (talking|speaking) (to|with)
     do you have a name
@@ -158,6 +185,9 @@ def reply(request: Request, library: Library) -> Reply | None:
         for phrases, options in _TABLE:
             if phrases.fits(core):
                 return Reply((request.one_of(options),))
+        introduced = _MY_NAME.match(core)
+        if introduced is not None and len(introduced["name"].split()) <= 2:
+            return Reply((f"Nice to meet you, {introduced['name'].title()}.", "What would you like to know?"))
         if _WHO.fits(core):
             return Reply((introduction(request), abilities(library)))
         if _ABILITIES.fits(core):

@@ -35,7 +35,8 @@ def reply(request: Request) -> Reply | None:
         return None
     operator = _OPERATORS[parts["operator"]]
     result = _result(left, operator, right)
-    return Reply((f"{number_words(left)} {operator} {number_words(right)} is {result}.".capitalize(),))
+    sentence = f"{number_words(left)} {operator} {number_words(right)} is {result}."
+    return Reply((sentence[:1].upper() + sentence[1:],))
 
 
 def _whole_number(text: str) -> int | None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from talkover.llm.words import STOPWORDS, SYNONYMS, bigrams, phonetic_key, stem, tokens
+from talkover.llm.words import STOPWORDS, SYNONYMS, bigrams, likeness, phonetic_key, stem, tokens
 
 SYNONYM = 0.75
 SOUNDS_ALIKE = 0.7
@@ -42,11 +42,13 @@ class Vocabulary:
         self._stems = frozenset(stems)
         self._sounds: defaultdict[str, list[str]] = defaultdict(list)
         self._pairs: defaultdict[str, list[str]] = defaultdict(list)
+        self._beginnings: defaultdict[str, list[str]] = defaultdict(list)
         self._size: dict[str, int] = {}
         for word in sorted(self._stems):
             if not word.isascii() or not word.isalpha():
                 continue
             self._sounds[phonetic_key(word)].append(word)
+            self._beginnings[word[:5]].append(word)
             pairs = bigrams(word)
             self._size[word] = len(pairs)
             for pair in pairs:
@@ -82,9 +84,9 @@ class Vocabulary:
             word = stem("".join(run))
             if len(word) < 3 or all(part in STOPWORDS for part in run):
                 continue
+            parts = {stem(part): PART_OF_JOINED for part in run if part not in STOPWORDS}
             meant = {word: 1.0} if word in self._stems else self._alike_joined(word) if length == 2 else {}
-            if meant:
-                parts = {stem(part): PART_OF_JOINED for part in run if part not in STOPWORDS}
+            if meant.keys() - parts.keys():
                 known = {part: fit for part, fit in parts.items() if part in self._stems}
                 return length, {**known, **meant}
         return None
@@ -93,12 +95,9 @@ class Vocabulary:
         """Known stems that two heard words together resemble: "oh llama" is `ollama`, "deep sea" is `deepseek`."""
         if len(word) < 6 or not word.isascii() or not word.isalpha():
             return {}
-        key = phonetic_key(word)
-        return {
-            other: fit
-            for other, fit in self._alike(word).items()
-            if fit >= SOUNDS_ALIKE and (phonetic_key(other) == key or other.startswith(word[:5]))
-        }
+        candidates = (*self._sounds.get(phonetic_key(word), ()), *self._beginnings.get(word[:5], ()))
+        fits = {other: likeness(word, other) for other in candidates if abs(len(word) - len(other)) <= 2}
+        return {other: fit for other, fit in fits.items() if fit >= SOUNDS_ALIKE}
 
     def _of_word(self, word: str) -> Iterator[Notion]:
         own = stem(word)
@@ -128,15 +127,15 @@ class Vocabulary:
             return {}
         pairs = bigrams(word)
         shared = Counter(other for pair in pairs for other in self._pairs.get(pair, ()))
-        likeness = {other: 2 * count / (len(pairs) + self._size[other]) for other, count in shared.items()}
+        alike = {other: 2 * count / (len(pairs) + self._size[other]) for other, count in shared.items()}
         found = {
             other: share
-            for other, share in likeness.items()
+            for other, share in alike.items()
             if share >= MIN_LIKENESS and abs(len(word) - len(other)) <= 2 and (len(word) > 5 or other[0] == word[0])
         }
         key = phonetic_key(word)
         if len(key) >= 3:
             for other in self._sounds.get(key, ()):
-                if likeness.get(other, 0.0) >= 0.3 and abs(len(word) - len(other)) <= 3:
+                if alike.get(other, 0.0) >= 0.3 and abs(len(word) - len(other)) <= 3:
                     found[other] = max(found.get(other, 0.0), SOUNDS_ALIKE)
         return found

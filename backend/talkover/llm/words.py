@@ -13,19 +13,21 @@ _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _TOKEN = re.compile(rf"[{_CJK}]+|[^\W_{_CJK}]+(?:['’][^\W\d_]+)?")
 _CJK_CHARACTER = re.compile(rf"[{_CJK}]")
 
+_CJK_STOPWORDS = re.compile("请问|你们|我们|什么|怎么|哪里|多少|可以|一下|[你我的了吗呢吧啊是请能]")
+
 # Words that carry no subject; contractions without their apostrophe, as `plain_words` returns them.
 _STOPWORDS = """
     a about actually again ain all also am an and any anybody anyone anything are aren as at be because been before
     being best bit both but by can cannot cant come could couldnt did didnt do does doesnt doing done dont down each
-    else ever every explain few for from further get gets give go going got had happen happens has have havent
-    having he hello help her here hers hey hi him his hm hmm how i id if ill im in into is isnt it its ive just kind
-    know let lets like little lot make many may maybe me mean means might mind more most much must my myself need
-    never no not now of off oh ok okay on once one only or other our ours out over own perhaps please possible quite
-    really right said same say she should shouldnt so some somebody somehow something sort such sure tell than thank
-    thanks that thats the their them then there theres these they thing things think this those through to too uh um
-    under understand until up us use used using very want wanted was wasnt way we well were weve what whatever whats
-    when where wheres which while who whos why will with without wonder wondering wont would wouldnt yeah yes you
-    youll your youre yours yourself
+    else ever every everything explain few for from further get gets give go going got had happen happens has have
+    havent having he hello help her here hers hey hi him his hm hmm how i id if ill im in into is isnt it its ive
+    just kind know let lets like little lot make many may maybe me mean means might mind more most much must my
+    myself need never no not now of off oh ok okay on once one only or other our ours out over own perhaps please
+    possible quite really right said same say she should shouldnt so some somebody somehow something sort such sure
+    tell than thank thanks that thats the their them then there theres these they thing things think this those
+    through to too uh um under understand until up us use used using very want wanted was wasnt way we well were
+    weve what whatever whats when where wheres which while who whos why will with without wonder wondering wont
+    would wouldnt yeah yes you youll your youre yours yourself
 """
 
 # Everyday words that stand for one another. General English, not the vocabulary of any document.
@@ -89,7 +91,10 @@ def plain_words(text: str) -> list[str]:
 
 
 def tokens(text: str) -> list[str]:
-    """Words for retrieval: letters in a row joined ("l l m" is `llm`), CJK runs as character bigrams."""
+    """Words for retrieval: letters in a row joined ("l l m" is `llm`), CJK runs as character bigrams.
+
+    Chinese words without a subject fall out here, since bigrams across them would mean nothing.
+    """
     joined: list[str] = []
     letters: list[str] = []
     for word in plain_words(text):
@@ -99,7 +104,8 @@ def tokens(text: str) -> list[str]:
         joined += _joined_letters(letters)
         letters = []
         if _CJK_CHARACTER.match(word):
-            joined += [word[at : at + 2] for at in range(max(1, len(word) - 1))]
+            runs = filter(None, _CJK_STOPWORDS.split(word))
+            joined += [run[at : at + 2] for run in runs for at in range(max(1, len(run) - 1))]
         else:
             joined.append(word)
     return joined + _joined_letters(letters)
@@ -186,6 +192,12 @@ def bigrams(word: str) -> frozenset[str]:
     """Letter pairs of a word with its borders marked; the share two words have in common is their likeness."""
     framed = f"_{word}_"
     return frozenset(framed[at : at + 2] for at in range(len(framed) - 1))
+
+
+def likeness(one: str, other: str) -> float:
+    """Dice coefficient of the letter pairs of two words: 1 for the same word, 0 for nothing in common."""
+    pairs, others = bigrams(one), bigrams(other)
+    return 2 * len(pairs & others) / (len(pairs) + len(others))
 
 
 def _synonym_table(lines: Iterable[str]) -> dict[str, frozenset[str]]:

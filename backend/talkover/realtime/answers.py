@@ -39,6 +39,9 @@ from talkover.realtime.fields import JsonObject
 from talkover.realtime.response import Response, ResponseStatus, cancelled, failed, incomplete
 from talkover.realtime.settings import ResponsePlan
 
+MAX_DUCKED_S = 2.0
+"""a sound is decided on within 1.5 s of audio: later than this no audio comes any more, and the agent goes on"""
+
 MAX_WAITING_ASIDE = 8
 """out-of-band responses waiting for the one being made"""
 
@@ -72,7 +75,7 @@ class Answers:
         self._watchdog_s = watchdog_s
         self._aside_active: Response | None = None
         self._aside_waiting: deque[Response] = deque()
-        self._ducked = False
+        self._ducked_since_s: float | None = None
 
     # ---------------------------------------------------------------------------------------------------- start
 
@@ -173,11 +176,23 @@ class Answers:
 
     # ------------------------------------------------------------------------------------------------ interrupt
 
-    def duck(self, on: bool) -> None:
-        """Soften or hold the agent while it is undecided whether a sound is an interruption, and go on if not."""
-        if on == self._ducked:
-            return
-        self._ducked = on
+    def is_audible(self, now_s: float) -> bool:
+        """The agent is heard, or would be if it were not held while it is undecided what a sound is."""
+        return self.playback.is_audible(now_s) or (self._ducked_since_s is not None and self.active is not None)
+
+    def duck(self, now_s: float) -> None:
+        """Soften or hold the agent while it is undecided whether a sound is an interruption."""
+        if self._ducked_since_s is None:
+            self._ducked_since_s = now_s
+            self._set_ducked(True)
+
+    def go_on(self) -> None:
+        """The sound is decided on: speak as before."""
+        if self._ducked_since_s is not None:
+            self._ducked_since_s = None
+            self._set_ducked(False)
+
+    def _set_ducked(self, on: bool) -> None:
         if self._extension.wants("playback"):
             self._extension.gain(on)
         else:
@@ -194,7 +209,7 @@ class Answers:
             played_ms = self.playback.played_ms(response.message_id or "", now_s)
             self._main.next()
             self._finish(response, now_s, "cancelled", cancelled(reason), interrupted_at_ms=round(played_ms))
-        self.duck(False)
+        self.go_on()
         if reason == "turn_detected" and (response is not None or audible):
             self._outbox.act(BargedIn())
         for item_id in self.playback.stop(now_s):
@@ -258,6 +273,8 @@ class Answers:
 
     def watch(self, now_s: float) -> None:
         """The watchdog: a response nothing was heard of for too long has failed, and its lane is replaced."""
+        if self._ducked_since_s is not None and now_s >= self._ducked_since_s + MAX_DUCKED_S:
+            self.go_on()
         for response, lane in ((self.active, "main"), (self._aside_active, "aside")):
             if response is not None and response.dispatched and now_s >= response.deadline_s:
                 (self._main if lane == "main" else self._aside).next()
@@ -270,7 +287,8 @@ class Answers:
 
     def deadlines_s(self) -> list[float]:
         responses = (self.active, self._aside_active)
-        return [response.deadline_s for response in responses if response is not None and response.dispatched]
+        deadlines = [response.deadline_s for response in responses if response is not None and response.dispatched]
+        return deadlines if self._ducked_since_s is None else [*deadlines, self._ducked_since_s + MAX_DUCKED_S]
 
     def refuse(self, response: Response, now_s: float) -> None:
         """The pipeline would not take it: its stages are stuck in older work."""

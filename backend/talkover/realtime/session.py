@@ -192,10 +192,10 @@ class RealtimeSession:
                 self._receiver.push(event.audio, self._settings.input_format)
             case AudioCommit():
                 self._turns.commit(now_s)
-                self._answers.duck(False)
+                self._answers.go_on()
             case AudioClear():
                 self._turns.clear()
-                self._answers.duck(False)
+                self._answers.go_on()
                 self._outbox.send({"type": "input_audio_buffer.cleared"})
             case SessionUpdate():
                 self._update(event.session)
@@ -247,7 +247,7 @@ class RealtimeSession:
         detection = self._settings.turn_detection
         self._turns.settings = self._settings
         self._idle_prompts = 0
-        self._answers.duck(False)
+        self._answers.go_on()
         if detection is None:
             self._receiver.configure(None, 0)
             if before is not None:
@@ -293,7 +293,7 @@ class RealtimeSession:
     def _hear(self, now_s: float) -> None:
         detection = self._settings.turn_detection
         may_interrupt = detection is None or detection.interrupt_response
-        audible = self._answers.playback.is_audible(now_s)
+        audible = self._answers.is_audible(now_s)
         for event in self._receiver.step(audible):
             self._receiver_event(event, may_interrupt, audible, now_s)
 
@@ -301,9 +301,9 @@ class RealtimeSession:
         match event:
             case SpeechOnset():
                 if audible and may_interrupt:
-                    self._answers.duck(True)
+                    self._answers.duck(now_s)
             case OnsetDropped():
-                self._answers.duck(False)
+                self._answers.go_on()
             case SpeechStarted():
                 self._idle_prompts = 0
                 self._turns.started(event)
@@ -313,7 +313,7 @@ class RealtimeSession:
                         self._due = UserTurn(self._answering.item_id)
                         self._due.timeline.mark("requested", now_s)
                 else:
-                    self._answers.duck(False)
+                    self._answers.go_on()
             case SpeechPiece():
                 self._turns.piece(event)
             case LikelyEnd():

@@ -17,21 +17,19 @@ COLOURS = {"you": "cyan", "agent": "magenta"}
 
 def timeline(scene: Scene, zero_s: float) -> Group:
     """A line for each turn, times counted from `zero_s`, and a summary."""
-    table = Table(header_style="dim", box=None, pad_edge=False)
+    table = Table(header_style="dim", box=None, pad_edge=False, expand=True)
     table.add_column("at", justify="right")
     table.add_column("for", justify="right")
     table.add_column("")
-    table.add_column("what was said", overflow="fold", ratio=3)
+    table.add_column("what was said", overflow="fold", ratio=1)
     table.add_column("after", justify="right")
-    table.add_column("", style="dim", overflow="fold", ratio=2)
     for line in scene.lines:
         table.add_row(
             f"{line.start_s - zero_s:.2f} s",
             "" if line.end_s is None or line.end_s == line.start_s else f"{line.end_s - line.start_s:.1f} s",
             Text(line.who, style=COLOURS[line.who]),
-            said(line),
+            said(line).append("".join(f"\n{note}" for note in line.notes), style="dim"),
             "" if line.voice_to_voice_ms is None else f"{line.voice_to_voice_ms:.0f} ms",
-            Text("; ".join(line.notes)),
         )
     return Group(table, Text(summary(scene.latencies_ms), style="dim"))
 
