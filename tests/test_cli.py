@@ -48,7 +48,7 @@ sys.exit(f"loaded {heavy}" if heavy else 0)
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == 0, result.stderr
-    for command in ("serve", "say", "transcribe", "voices", "doctor", "talk", "bench"):
+    for command in ("serve", "say", "transcribe", "voices", "doctor", "talk", "bench", "models"):
         assert f" {command} " in result.stdout
 
 
@@ -68,7 +68,6 @@ def test_serve_lists_every_problem_of_the_configuration_and_ends_with_2() -> Non
 def test_serve_says_that_a_planned_engine_is_not_there_yet() -> None:
     result = talkover("serve", "--config", str(resource("configs") / "mandarin.toml"))
     assert result.returncode == 2
-    assert "asr.engine: 'paraformer' is planned and not there yet" in result.stderr
     assert "tts.engine: 'cosyvoice2' is planned and not there yet" in result.stderr
     assert "Traceback" not in result.stderr
 
@@ -218,6 +217,34 @@ def test_doctor_says_how_to_connect_a_model_or_that_none_answers(monkeypatch: py
         check = finding("language model", OPENAI_BASE_URL=address)
     assert (check.status, check.fatal) == ("problem", False)
     assert "must begin with http" in finding("language model", OPENAI_BASE_URL="ftp://x").detail
+
+
+def test_doctor_says_which_models_are_missing_and_fetches_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(doctor, "_engines", lambda *_: ())
+    place = f"models.folder={tmp_path}"
+    home = {"HOME": str(tmp_path)}
+    mandarin = resource("configs") / "mandarin.toml"
+    missing = finding("model", load_settings(mandarin, ["server.port=0", place], {}), **home)
+    assert missing.status == "problem"
+    assert "about 3.0 GB" in missing.detail
+    assert missing.remedy == "talkover models pull paraformer-zh-streaming paraformer-zh ct-punc"
+    other = load_settings(None, ["server.port=0", place, "asr.engine=sensevoice"], {})
+    assert finding("model", other, **home).remedy == "talkover models pull sensevoice-small --accept-licence"
+    folder = tmp_path / "Systran--faster-whisper-small"
+    folder.mkdir()
+    for name in ("config.json", "model.bin", "tokenizer.json"):
+        (folder / name).write_bytes(b"x")
+    there = load_settings(None, ["server.port=0", place, "asr.second_opinion=whisper"], {})
+    assert finding("model", there, **home) == Check("model", "ok", f"whisper-small in {folder}")
+    own = load_settings(None, ["server.port=0", place, "asr.engine=whisper", f"asr.model={folder}"], {})
+    assert not [check for check in doctor.examine(own, home) if check.subject == "model"]
+
+
+def test_doctor_starts_engines_without_downloads(tmp_path: Path) -> None:
+    settings = load_settings(None, ["server.port=0", f"models.folder={tmp_path}", "asr.engine=whisper"], {})
+    asr = next(check for check in doctor.examine(settings, {"HOME": str(tmp_path)}) if check.fatal)
+    assert (asr.subject, asr.status) == ("asr", "problem")
+    assert "talkover models pull whisper-small" in asr.remedy or "talkover[whisper]" in asr.remedy
 
 
 def test_doctor_finds_a_busy_port(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,8 @@ from rich.markup import escape
 from talkover.app import chosen_engines
 from talkover.config import Settings
 from talkover.engines import Engine, EngineUnavailable
+from talkover.models.catalogue import DEFAULT_MODELS, KnownModel, model_called
+from talkover.models.find import local_folder, looks_like_path
 from talkover.registry import ENGINES, PLANNED, EngineEntry, Slot, create_engine
 from talkover.resources import cache_folder, knowledge_folder
 
@@ -49,7 +51,8 @@ def examine(settings: Settings, environ: Mapping[str, str] | None = None) -> lis
     environ = os.environ if environ is None else environ
     return [
         _python(),
-        *_packages(),
+        *_packages(settings, environ),
+        *_models(settings, environ),
         *_engines(settings, environ),
         _language_model(settings, environ),
         _port(settings),
@@ -79,26 +82,46 @@ def _python() -> Check:
 # ------------------------------------------------------------------------------------------------------- packages
 
 
-def _packages() -> Iterator[Check]:
+def _packages(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
     """Whether each group of dependencies is complete, by what the installed package says it needs."""
-    needed: dict[str, list[str]] = {"": [], "full": [], "dev": []}
-    for requirement in importlib.metadata.requires("talkover") or []:
-        name = re.match(r"[A-Za-z0-9_.-]+", requirement)
-        extra = re.search(r"extra\s*==\s*['\"](\w+)['\"]", requirement)
-        if name:
-            needed.setdefault(extra[1] if extra else "", []).append(name[0])
-    missing = {group: [name for name in names if not _installed(name)] for group, names in needed.items()}
     version = importlib.metadata.version("talkover")
-    if missing[""]:
-        lacking = ", ".join(missing[""])
-        yield Check("talkover", "problem", f"{version}, without {lacking}", _pip("talkover"), fatal=True)
+    if missing := _missing(""):
+        yield Check("talkover", "problem", f"{version}, without {', '.join(missing)}", _pip("talkover"), fatal=True)
     else:
-        yield Check("talkover", "ok", f"{version} with all {len(needed[''])} packages it needs")
-    if missing["full"]:
-        detail = f"not installed ({', '.join(missing['full'])}); nothing configured so far needs it"
-        yield Check("full stack", "note", detail, f"{_pip('torch==2.13.0')} && {_pip('talkover[full]')}")
+        yield Check("talkover", "ok", f"{version} with all {len(_needed(''))} packages it needs")
+    if missing := _missing("full"):
+        chosen = chosen_engines(settings, environ).items()
+        users = [name for slot, (name, _) in chosen if name in ENGINES[slot] and ENGINES[slot][name].extra == "full"]
+        use = f"{' and '.join(users)} is of it" if users else "nothing configured so far needs it"
+        detail = f"not complete: without {', '.join(missing)}; {use}"
+        yield Check("full stack", "problem" if users else "note", detail, _install("full"))
     else:
         yield Check("full stack", "ok", "installed")
+
+
+def _needed(group: str) -> list[str]:
+    """Packages of a dependency group and of those it names; "" is what is always needed."""
+    names: list[str] = []
+    for requirement in importlib.metadata.requires("talkover") or []:
+        name = re.match(r"([A-Za-z0-9_.-]+)(?:\[([\w,-]+)\])?", requirement)
+        extra = re.search(r"extra\s*==\s*['\"](\w+)['\"]", requirement)
+        if name is None or (extra[1] if extra else "") != group:
+            continue
+        if name[1] == "talkover":
+            names += [inner for other in (name[2] or "").split(",") if other != group for inner in _needed(other)]
+        else:
+            names.append(name[1])
+    return names
+
+
+def _missing(group: str) -> list[str]:
+    return [name for name in _needed(group) if not _installed(name)]
+
+
+def _install(extra: str) -> str:
+    """The command that installs a dependency group."""
+    command = _pip(f"talkover[{extra}]")
+    return f"{_pip('torch==2.13.0')} && {command}" if extra == "full" else command
 
 
 def _installed(name: str) -> bool:
@@ -113,13 +136,50 @@ def _pip(what: str) -> str:
     return f'{sys.executable} -m pip install "{what}"'
 
 
+# --------------------------------------------------------------------------------------------------------- models
+
+
+def _models(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
+    """The model files that the configured recogniser needs, and the one command that fetches what is missing."""
+    missing: list[KnownModel] = []
+    for name in _configured_models(settings):
+        model = None if looks_like_path(name) else model_called(name)
+        if model is None:
+            continue  # a folder, or a name that the engine itself will refuse
+        folder = local_folder(model, settings.models, model.files, environ)
+        if folder is not None:
+            yield Check("model", "ok", f"{model.name} in {folder}")
+        else:
+            missing.append(model)
+    if missing:
+        names = " ".join(model.name for model in missing)
+        size = f"{sum(model.size_mb for model in missing) / 1000:.1f} GB"
+        licence = "" if all(model.sources[0].is_free for model in missing) else " --accept-licence"
+        detail = f"not here yet: {names.replace(' ', ', ')} (about {size})"
+        yield Check("model", "problem", detail, f"talkover models pull {names}{licence}")
+
+
+def _configured_models(settings: Settings) -> list[str]:
+    asr = settings.asr
+    names: list[str | None] = []
+    if asr.engine == "paraformer":
+        names += [asr.streaming_model, asr.model, asr.punctuation_model]
+    elif asr.engine in DEFAULT_MODELS:
+        names.append(asr.model or DEFAULT_MODELS[asr.engine])
+    if asr.second_opinion in DEFAULT_MODELS:
+        names.append(asr.second_opinion_model or DEFAULT_MODELS[asr.second_opinion])
+    return list(dict.fromkeys(name for name in names if name))
+
+
 # -------------------------------------------------------------------------------------------------------- engines
 
 
 def _engines(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
     """The configured engine of each slot, really started, and what else there would be."""
+    # looking at what is there must not fetch what is not
+    offline = settings.model_copy(update={"models": settings.models.model_copy(update={"download": False})})
     for slot, (name, reason) in chosen_engines(settings, environ).items():
-        yield _started(slot, name, reason, settings)
+        yield _started(slot, name, reason, offline)
         for other, entry in ENGINES[slot].items():
             if other != name:
                 yield _available(slot, other, entry)
@@ -141,9 +201,9 @@ def _started(slot: Slot, name: str, reason: str, settings: Settings) -> Check:
 
 
 def _available(slot: Slot, name: str, entry: EngineEntry) -> Check:
-    if entry.extra is None:
+    if entry.extra is None or not _missing(entry.extra):
         return Check(slot, "ok", f"{name} can be used: {entry.summary}", f"--set {slot}.engine={name}")
-    return Check(slot, "note", f"{name}: {entry.summary}", _pip(f"talkover[{entry.extra}]"))
+    return Check(slot, "note", f"{name}: {entry.summary}", _install(entry.extra))
 
 
 # ------------------------------------------------------------------------------------------------- the surroundings

@@ -25,9 +25,10 @@ from talkover.config import Settings
 from talkover.engines import EngineFailed, EngineUnavailable, Hypothesis, IsStale
 from talkover.messages import Samples
 from talkover.models import find_model
+from talkover.models.catalogue import DEFAULT_MODELS
 
-DEFAULT_MODEL = "sensevoice-small"
 MODELS = ("SenseVoiceSmall",)
+FILES = ("config.yaml", "model.pt", "am.mvn")
 EVENT_QUERY, EMOTION_QUERY = 1, 2
 """rows of the embedding; those of languages and styles are in the model's own tables"""
 N_TAG_FRAMES = 4
@@ -144,7 +145,9 @@ class SenseVoiceStream:
 def create(settings: Settings) -> SenseVoiceEngine:
     """The engine for the registry. Raises EngineUnavailable."""
     asr = settings.asr
-    folder = find_model(asr.model or DEFAULT_MODEL, settings.models, ("config.yaml", "model.pt", "am.mvn"))
+    folder = find_model(
+        asr.model or DEFAULT_MODELS["sensevoice"], settings.models, ("config.yaml", "model.pt", "am.mvn")
+    )
     # several threads a model wait for each other busily: on two loaded cores a full-size model becomes 20 times slower
     torch.set_num_threads(1)
     loaded = load_model(folder, "asr.model", MODELS, asr.device)

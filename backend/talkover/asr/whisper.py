@@ -25,10 +25,10 @@ from talkover.config import AsrSettings, Settings
 from talkover.engines import EngineFailed, EngineUnavailable, Hypothesis, IsStale
 from talkover.messages import Samples
 from talkover.models import find_model
+from talkover.models.catalogue import DEFAULT_MODELS
 
 tqdm.monitor_interval = 0  # faster-whisper draws a bar for every utterance, hidden, with a thread that never ends
 
-DEFAULT_MODEL = "whisper-small"
 FILES = ("config.json", "model.bin", "tokenizer.json")
 
 MAX_THREADS = 4
@@ -149,7 +149,7 @@ def _is_silence(piece: Piece) -> bool:
 
 def create(settings: Settings) -> WhisperEngine:
     """The engine for the registry. Raises EngineUnavailable."""
-    folder = find_model(settings.asr.model or DEFAULT_MODEL, settings.models, FILES)
+    folder = find_model(settings.asr.model or DEFAULT_MODELS["whisper"], settings.models, FILES)
     model, on_gpu = _load(folder, settings.asr)
     return WhisperEngine(model, BEAM_ON_GPU if on_gpu else BEAM_ON_CPU, settings.asr.hotwords, settings.asr.timeout_s)
 

@@ -26,6 +26,7 @@ from talkover.bench import (
     overhead,
     paraformer,
     ready,
+    recognition,
     report,
 )
 from talkover.bench.figures import PartResult
@@ -42,9 +43,10 @@ PARTS: dict[str, Callable[[Setting], PartResult]] = {
     "ready": ready.measure,
     "capacity": capacity.measure,
     "vad": detection.measure,
+    "recognition": recognition.measure,
     "paraformer": paraformer.measure,
 }
-NOT_IN_QUICK = ("vad", "paraformer")
+NOT_IN_QUICK = ("vad", "recognition", "paraformer")
 SWITCH_INTERVAL_S = 0.001
 """the clients' threads must not wait for each other for longer than what is measured"""
 USAGE_FAULT = 2

@@ -17,6 +17,9 @@ FREE_LICENCES = frozenset({"Apache-2.0", "MIT"})
 """what is downloaded without asking"""
 FUNASR_LICENCE = "FunASR Model Licence 1.1"
 
+DEFAULT_MODELS = {"sensevoice": "sensevoice-small", "whisper": "whisper-small"}
+"""engine -> the model it takes when none is configured"""
+
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
