@@ -53,7 +53,7 @@ def damaged(samples: Samples, how: str) -> Samples:
     if how == "clipped":
         changed = np.clip(20 * changed, -1, 1)
     elif how == "far too loud":
-        changed = 30 * changed
+        changed = 8 * changed
     elif how == "with direct current":
         changed = 0.5 * changed + 0.3
     elif how == "with NaN":
