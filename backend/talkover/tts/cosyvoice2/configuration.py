@@ -1,7 +1,7 @@
 """The dimensions of a checkpoint, from the files that come with it.
 
-Only what the inference uses is read from `cosyvoice2.yaml` (see `hyperpyyaml.py` for its dialect). The dimensions of the
-language model's body are not in that file but in `CosyVoice-BlankEN/config.json`.
+Only what the inference uses is read from `cosyvoice2.yaml` (see `hyperpyyaml.py` for its dialect). The dimensions of
+the language model's body are not in that file but in `CosyVoice-BlankEN/config.json`.
 """
 
 from __future__ import annotations
