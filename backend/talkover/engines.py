@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from talkover.messages import Prompt, Samples, Source, Usage, VoiceSettings, Word
 
@@ -157,6 +157,58 @@ class Voice:
 
 
 @dataclass(frozen=True, slots=True)
+class NewVoice:
+    """A voice to be made from a recording of somebody."""
+
+    id: str
+    """what clients will call it: 1 to 40 of a-z, 0-9, - and _, not beginning with - or _"""
+    samples: Samples
+    """(n,) float32, one speaker"""
+    rate_hz: int
+    transcript: str = ""
+    """what the recording says; empty: not known"""
+    name: str = ""
+    """for people; empty: the id"""
+    language: str = ""
+    """BCP 47 tag of what is spoken in it; empty: as the transcript's script tells"""
+
+
+class VoiceRefused(Exception):
+    """A voice cannot be added or removed; `param` is the field of `NewVoice` at fault, where one is."""
+
+    def __init__(
+        self, reason: Literal["invalid", "exists", "unknown", "shipped", "full"], message: str, param: str = "id"
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.param = param
+
+
+class VoiceLibrary(Protocol):
+    """Voices that come and go while the server runs. Called from any thread; a call may take seconds."""
+
+    def add_voice(self, voice: NewVoice) -> Voice:
+        """Raises VoiceRefused, and nothing has changed then."""
+        ...
+
+    def remove_voice(self, voice_id: str) -> None:
+        """Raises VoiceRefused. What is being spoken with it, and what a session still wants to say, goes on."""
+        ...
+
+    def removable(self) -> frozenset[str]:
+        """Ids of the voices that may be removed: those that were added, not those that ship with Talkover."""
+        ...
+
+    def without_transcript(self) -> Mapping[str, tuple[Samples, int]]:
+        """Recordings nobody wrote down: id -> ((n,) float32, rate in Hz)."""
+        ...
+
+    def set_transcript(self, voice_id: str, transcript: str) -> None:
+        """What a recording says, as a recogniser heard it. Raises VoiceRefused."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class SpeechChunk:
     """A stretch of synthesised audio."""
 
@@ -176,6 +228,11 @@ class TtsEngine(Engine, Protocol):
     def synthesize(self, text: str, settings: VoiceSettings, is_stale: IsStale) -> Iterator[SpeechChunk]:
         """Speak `text`, already normalised for speech. Raises EngineFailed, ValueError for an unknown voice."""
         ...
+
+
+def voice_library(engine: TtsEngine) -> VoiceLibrary | None:
+    """Where voices of an engine can be added: its attribute `voice_library`, which few engines have."""
+    return getattr(engine, "voice_library", None)
 
 
 @dataclass(frozen=True, slots=True)
