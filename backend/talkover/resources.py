@@ -27,3 +27,9 @@ def cache_folder() -> Path:
     folder = (Path(base) if base else Path.home() / ".cache") / "talkover"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def data_folder() -> Path:
+    """A folder for what users made and nothing can make again; not made here."""
+    base = os.environ.get("XDG_DATA_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "share") / "talkover"
