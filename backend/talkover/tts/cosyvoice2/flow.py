@@ -24,8 +24,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from torch.nn import functional as F
 from torch import Tensor, nn
+from torch.nn.functional import normalize, pad
 
 from talkover.tts.cosyvoice2.configuration import FlowConfig
 from talkover.tts.cosyvoice2.flow_encoder import EncoderMemory, FlowEncoder, WholeInput, chunk_mask
@@ -243,7 +243,7 @@ class Flow(nn.Module):
 
     def speaker(self, speaker: Tensor) -> Tensor:
         """(1, 192) -> (1, 80)"""
-        speaker = F.normalize(speaker.to(self.encoder_proj.weight.device).float(), dim=1)
+        speaker = normalize(speaker.to(self.encoder_proj.weight.device).float(), dim=1)
         return self.spk_embed_affine_layer(speaker.to(self.encoder_proj.weight.dtype))
 
     def _mu(
@@ -258,7 +258,7 @@ class Flow(nn.Module):
     def _condition(prompt_mel: Tensor, start: int, frames: int) -> Tensor:
         """(1, frames, 80) from frame `start`: the prompt's mel, then zeros."""
         known = prompt_mel[:, start : start + frames]
-        return F.pad(known, (0, 0, 0, frames - known.shape[1]))
+        return pad(known, (0, 0, 0, frames - known.shape[1]))
 
     def _block_s(self) -> float:
         return self.config.encoder.static_chunk_size / self.config.input_frame_rate

@@ -14,8 +14,8 @@ import math
 from typing import Protocol, cast
 
 import torch
-from torch.nn import functional as F
 from torch import Tensor, nn
+from torch.nn.functional import gelu, linear, mish, pad, scaled_dot_product_attention, silu
 
 from talkover.tts.cosyvoice2.configuration import EstimatorConfig
 
@@ -44,11 +44,11 @@ class WholeFrames:
 
     def with_left(self, slot: int, x: Tensor) -> Tensor:
         del slot
-        return F.pad(x, (0, 0, LEFT, 0))
+        return pad(x, (0, 0, LEFT, 0))
 
     def attend(self, slot: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         del slot
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=self._mask)
+        return scaled_dot_product_attention(q, k, v, attn_mask=self._mask)
 
 
 class CausalConv(nn.Module):
@@ -65,7 +65,7 @@ class CausalConv(nn.Module):
         frames = x.shape[1]
         x = context.with_left(self.slot, x)
         x = torch.cat([x[:, k : k + frames] for k in range(KERNEL)], dim=2)  # (B, T, 3 C_in)
-        return F.linear(x, self.weight.permute(0, 2, 1).flatten(1), self.bias)
+        return linear(x, self.weight.permute(0, 2, 1).flatten(1), self.bias)
 
 
 class PointwiseConv(nn.Module):
@@ -75,7 +75,7 @@ class PointwiseConv(nn.Module):
         self.bias = nn.Parameter(torch.empty(n_out))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight[:, :, 0], self.bias)
+        return linear(x, self.weight[:, :, 0], self.bias)
 
 
 class CausalBlock(nn.Module):
@@ -85,7 +85,7 @@ class CausalBlock(nn.Module):
         self.block = nn.ModuleDict({"0": CausalConv(slot, n_in, n_out), "2": nn.LayerNorm(n_out)})
 
     def forward(self, x: Tensor, context: FrameContext) -> Tensor:
-        return F.mish(self.block["2"](self.block["0"](x, context)))
+        return mish(self.block["2"](self.block["0"](x, context)))
 
 
 class ResidualBlock(nn.Module):
@@ -127,7 +127,7 @@ class GeluLinear(nn.Module):
         self.proj = nn.Linear(width, inner)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.gelu(self.proj(x))
+        return gelu(self.proj(x))
 
 
 class FeedForward(nn.Module):
@@ -162,7 +162,7 @@ class TimeEmbedding(nn.Module):
     def forward(self, t: Tensor) -> Tensor:
         """(B,) -> (B, d_time)"""
         x = time_sinusoids(t, self.linear_1.in_features).to(self.linear_1.weight.dtype)
-        return self.linear_2(F.silu(self.linear_1(x)))
+        return self.linear_2(silu(self.linear_1(x)))
 
 
 def time_sinusoids(t: Tensor, width: int) -> Tensor:
@@ -232,7 +232,7 @@ class VelocityEstimator(nn.Module):
 
     def forward(self, x: Tensor, mu: Tensor, t: Tensor, speaker: Tensor, cond: Tensor, context: FrameContext) -> Tensor:
         """x, mu, cond (B, T, 80); t (B,) in [0, 1]; speaker (B, 80) -> velocity (B, T, 80)."""
-        time = F.mish(self.time_mlp(t))  # (B, d_time)
+        time = mish(self.time_mlp(t))  # (B, d_time)
         x = torch.cat((x, mu, speaker[:, None].expand_as(x), cond), dim=2)  # (B, T, 320)
         skip, x = self.down_blocks[0](x, time, context)  # (B, T, C)
         for stage in self.mid_blocks:

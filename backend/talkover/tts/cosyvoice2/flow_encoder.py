@@ -14,8 +14,8 @@ import math
 from typing import Protocol
 
 import torch
-from torch.nn import functional as F
 from torch import Tensor, nn
+from torch.nn.functional import leaky_relu, pad, silu
 
 from talkover.tts.cosyvoice2.configuration import UP_BLOCKS, FlowConfig
 
@@ -43,7 +43,7 @@ class WholeInput:
 
     def with_left(self, slot: int, x: Tensor, width: int) -> Tensor:
         del slot
-        return F.pad(x, (0, 0, width, 0))
+        return pad(x, (0, 0, width, 0))
 
     def keys_values(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         del layer
@@ -191,7 +191,7 @@ class FeedForward(nn.Module):
         self.w_2 = nn.Linear(inner, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.w_2(F.silu(self.w_1(x)))
+        return self.w_2(silu(self.w_1(x)))
 
 
 class ConformerLayer(nn.Module):
@@ -232,7 +232,7 @@ class PreLookahead(nn.Module):
     def forward(self, x: Tensor, ahead: Tensor, context: EncoderContext) -> Tensor:
         """x (1, T, d), ahead (1, n_ahead, d) -> (1, T, d)."""
         h = torch.cat((x, ahead), dim=1).transpose(1, 2)  # (1, d, T + n_ahead)
-        h = F.leaky_relu(self.conv1(h)).transpose(1, 2)  # (1, T, d)
+        h = leaky_relu(self.conv1(h)).transpose(1, 2)  # (1, T, d)
         h = context.with_left(LOOKAHEAD_TAIL, h, _LOOKAHEAD_LEFT)
         return x + self.conv2(h.transpose(1, 2)).transpose(1, 2)
 
@@ -274,7 +274,7 @@ class FlowEncoder(nn.Module):
         """
         x = self.embed(x)  # (1, N, d)
         ahead = self.embed(ahead) if ahead.shape[1] else x[:, :0]
-        ahead = F.pad(ahead, (0, 0, 0, self._n_ahead - ahead.shape[1]))
+        ahead = pad(ahead, (0, 0, 0, self._n_ahead - ahead.shape[1]))
         x = self.pre_lookahead_layer(x, ahead, context)
         mask = chunk_mask(x.shape[1], self._chunk_ids, x.device) if chunked else None
         for layer in self.encoders:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
 
 from talkover.tts.cosyvoice2.configuration import EULER_STEPS, EstimatorConfig
 from talkover.tts.cosyvoice2.flow_decoder import LEFT
@@ -111,7 +112,7 @@ class StepContext:
 
 def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """(B, h, T, d), (B, h, L, d) twice -> (B, h, T, d): every query sees every key."""
-    return torch.nn.functional.scaled_dot_product_attention(q, k, v)
+    return scaled_dot_product_attention(q, k, v)
 
 
 class BufferPool:
