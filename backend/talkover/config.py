@@ -43,6 +43,11 @@ Unit = Annotated[float, Field(ge=0, le=1)]
 ChunkMs = Annotated[int, Field(ge=240, le=1200, multiple_of=120)]
 """whole frames of 60 ms, and half as many to look ahead"""
 Hotword = Annotated[str, Field(min_length=1, max_length=60)]
+Written = Annotated[str, Field(min_length=1, max_length=60)]
+Spoken = Annotated[str, Field(max_length=200)]
+Pronunciation = Annotated[dict[Written, Spoken], Field(max_length=500)]
+"""what is written -> what is said for it; letter case counts"""
+VoiceName = Annotated[str, Field(pattern=r"^[^\s,]{1,64}$")]
 
 
 class ServerSettings(Section):
@@ -154,6 +159,14 @@ class TtsSettings(Section):
     base_url: str | None = None
     model: str | None = None
     api_key_env: str | None = None
+    timeout_s: Annotated[float, Field(gt=0, le=300)] = 10
+    """openai: longest wait for the first audio, and for the next"""
+    voice_names: Annotated[tuple[VoiceName, ...], Field(max_length=200)] = ()
+    """openai: the voices of that server, the default one first; empty: what it lists, else those of OpenAI"""
+    voice_folder: Path | None = None
+    """cosyvoice2: folder of your own voices; none: talkover/voices in the user's data folder"""
+    pronunciation: Pronunciation = Field(default_factory=dict[str, str])
+    """what to say for what is written"""
 
 
 class KnowledgeSettings(Section):
@@ -208,7 +221,13 @@ def load_settings(
     return settings
 
 
-_PATH_KEYS = (("server", "tls_certificate"), ("server", "tls_key"), ("knowledge", "path"), ("models", "folder"))
+_PATH_KEYS = (
+    ("server", "tls_certificate"),
+    ("server", "tls_key"),
+    ("knowledge", "path"),
+    ("models", "folder"),
+    ("tts", "voice_folder"),
+)
 _MODEL_KEYS = (
     ("asr", "model"),
     ("asr", "streaming_model"),

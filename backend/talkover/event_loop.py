@@ -57,6 +57,13 @@ class LoopThread:
         finally:
             future.cancel()
 
+    def start(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Run `work` without waiting for it; not at all once closed."""
+        if self._loop.is_closed():
+            work.close()
+        else:
+            asyncio.run_coroutine_threadsafe(work, self._loop)
+
     def close(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Cancel what runs, run `last`, end the thread; may be called twice."""
         if self._loop.is_closed():

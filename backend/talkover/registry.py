@@ -44,6 +44,7 @@ ENGINES: dict[Slot, dict[str, EngineEntry]] = {
     },
     "tts": {
         "espeak": EngineEntry("talkover.tts.espeak", "espeak-ng: English, Mandarin and others, instant"),
+        "openai": EngineEntry("talkover.tts.openai_api", "any OpenAI-compatible speech endpoint"),
     },
 }
 
@@ -52,7 +53,7 @@ PLANNED: dict[Slot, tuple[str, ...]] = {
     "vad": (),
     "asr": (),
     "llm": ("transformers",),
-    "tts": ("cosyvoice2", "openai", "voxcpm"),
+    "tts": ("cosyvoice2", "voxcpm"),
 }
 """engines that configurations may already name, and that do not exist yet"""
 
@@ -80,4 +81,6 @@ def create_engine(slot: Slot, name: str, settings: Settings) -> Any:
     engine = module.create(settings)
     if slot == "asr" and settings.asr.second_opinion is not None:
         return import_module("talkover.asr.second_opinion").with_second_opinion(engine, settings)
+    if slot == "tts":
+        return import_module("talkover.tts.pronunciation").with_pronunciation(engine, settings.tts.pronunciation)
     return engine

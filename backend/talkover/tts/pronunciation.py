@@ -7,19 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Annotated
 
-from pydantic import Field
-
-from talkover.engines import SpeechChunk
-from talkover.messages import Word
+from talkover.engines import IsStale, SpeechChunk, TtsEngine, Voice, VoiceLibrary, voice_library
+from talkover.messages import VoiceSettings, Word
 from talkover.tts.spoken_text import Rule, SpokenText, rewrite
-
-MAX_ENTRIES = 500
-Written = Annotated[str, Field(min_length=1, max_length=60)]
-Spoken = Annotated[str, Field(max_length=200)]
-Pronunciation = Annotated[dict[Written, Spoken], Field(max_length=MAX_ENTRIES)]
-"""written -> spoken, letter case counts; in a configuration or a voice's file: `[pronunciation]`, `SQL = "sequel"`"""
 
 _LETTER = r"A-Za-z0-9\u00c0-\u024f"
 """of scripts that put blanks between words: there an entry is a whole word, elsewhere it matches anywhere"""
@@ -43,6 +34,42 @@ def speak_as_pronounced(
     spoken = pronounced(text, pronunciation)
     for chunk in synthesize(spoken.spoken):
         yield SpeechChunk(chunk.samples, tuple(_as_written(word, spoken) for word in chunk.words))
+
+
+class PronouncingEngine:
+    """An engine that says what `tts.pronunciation` asks for."""
+
+    def __init__(self, engine: TtsEngine, pronunciation: Mapping[str, str]) -> None:
+        self.name = engine.name
+        self._engine = engine
+        self._pronunciation = dict(pronunciation)
+
+    @property
+    def voice_library(self) -> VoiceLibrary | None:
+        return voice_library(self._engine)
+
+    def warmup(self) -> None:
+        self._engine.warmup()
+
+    def close(self) -> None:
+        self._engine.close()
+
+    def voices(self) -> tuple[Voice, ...]:
+        return self._engine.voices()
+
+    def aliases(self) -> Mapping[str, str]:
+        return self._engine.aliases()
+
+    def synthesize(self, text: str, settings: VoiceSettings, is_stale: IsStale) -> Iterator[SpeechChunk]:
+        def speak(spoken: str) -> Iterator[SpeechChunk]:
+            return self._engine.synthesize(spoken, settings, is_stale)
+
+        return speak_as_pronounced(text, self._pronunciation, speak)
+
+
+def with_pronunciation(engine: TtsEngine, pronunciation: Mapping[str, str]) -> TtsEngine:
+    """`engine` itself when there is nothing to pronounce differently."""
+    return PronouncingEngine(engine, pronunciation) if pronunciation else engine
 
 
 def _whole(written: str) -> str:

@@ -23,10 +23,9 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
-from talkover.config import Section
+from talkover.config import Pronunciation, Section
 from talkover.engines import NewVoice, VoiceRefused
 from talkover.tts.language import language_of
-from talkover.tts.pronunciation import Pronunciation
 from talkover.tts.voice_clip import MAX_CLIP_BYTES, ClipRefused, VoiceClip, clip_faults, read_clip, wav_bytes
 
 log = logging.getLogger(__name__)
