@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
 from talkover.config import ConfigError, Settings
-from talkover.engines import Engine, Engines, EngineUnavailable
+from talkover.engines import Engine, Engines, EngineUnavailable, TtsEngine, voice_library
 from talkover.metrics import Metrics
 from talkover.realtime.server import RealtimeOptions, RealtimeServer
 from talkover.realtime.session import SessionOptions
@@ -27,6 +27,7 @@ from talkover.registry import Slot, create_engine
 from talkover.resources import resource
 from talkover.rest.api import create_api
 from talkover.rest.auth import origin_allowed
+from talkover.rest.clip_transcripts import fill_transcripts
 from talkover.rest.health import Readiness
 from talkover.vad.endpointing import TurnOptions
 
@@ -96,12 +97,12 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
     server = settings.server
     key = environ.get(server.api_key_env) or None
     metrics = Metrics(server.max_sessions)
-    voices = {voice.id: voice.id for voice in engines.tts.voices()} | dict(engines.tts.aliases())
-    if settings.session.voice not in voices:
-        raise ConfigError([f"session.voice: must be one of {', '.join(voices)}, got {settings.session.voice!r}"])
+    if voice_called(engines.tts, settings.session.voice) is None:
+        names = ", ".join([*(voice.id for voice in engines.tts.voices()), *engines.tts.aliases()])
+        raise ConfigError([f"session.voice: must be one of {names}, got {settings.session.voice!r}"])
     realtime = RealtimeServer(
         RealtimeOptions(
-            session=_session_options(settings, engines, voices),
+            session=_session_options(settings, engines),
             api_key=key,
             origin_allowed=lambda origin, host: origin_allowed(origin, host, server.allowed_origins),
             lead_ms=settings.session.output_lead_ms,
@@ -121,7 +122,6 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
         tts=engines.tts,
         metrics=metrics,
         readiness=lambda: Readiness(True, realtime.active_sessions, server.max_sessions),
-        voice_aliases=engines.tts.aliases(),
     )
     app.state.realtime = realtime
 
@@ -134,7 +134,12 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
     return app
 
 
-def _session_options(settings: Settings, engines: Engines, voices: Mapping[str, str]) -> SessionOptions:
+def voice_called(tts: TtsEngine, name: str) -> str | None:
+    """Id of the voice called `name`, or aliased by it, among those there are now; None when there is none."""
+    return name if any(voice.id == name for voice in tts.voices()) else tts.aliases().get(name)
+
+
+def _session_options(settings: Settings, engines: Engines) -> SessionOptions:
     vad = settings.vad
     named = {"vad": engines.vad, "asr": engines.asr, "llm": engines.llm, "tts": engines.tts}
     return SessionOptions(
@@ -158,7 +163,7 @@ def _session_options(settings: Settings, engines: Engines, voices: Mapping[str, 
         pre_roll_ms=vad.prefix_padding_ms,
         asr_timeout_s=settings.asr.timeout_s + 2,
         response_timeout_s=settings.llm.first_token_timeout_s + 5,
-        resolve_voice=voices.get,
+        resolve_voice=lambda name: voice_called(engines.tts, name),
         info={
             "engines": {slot: engine.name for slot, engine in named.items()},
             "notes": [NO_MODEL_NOTE] if engines.llm.name == "embedded" else [],
@@ -222,6 +227,8 @@ def serve(settings: Settings, build: Callable[[Settings], Engines] = build_engin
     listener = _bind(settings.server.host, settings.server.port)
     engines = build(settings)
     try:
+        if (library := voice_library(engines.tts)) is not None:
+            fill_transcripts(library, engines.asr)
         app = create_app(settings, engines)
         for slot, (name, reason) in chosen_engines(settings).items():
             log.info("%s: %s (%s)", slot, name, reason)

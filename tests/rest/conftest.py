@@ -58,7 +58,6 @@ def api(engines: Engines, *, key: str | None = None, **changes: Any) -> FastAPI:
         asr=engines.asr,
         llm=engines.llm,
         tts=engines.tts,
-        voice_aliases=engines.tts.aliases(),
         **(options | changes),
     )
 

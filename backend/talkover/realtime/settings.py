@@ -321,7 +321,7 @@ class ResponseOptions:
             instructions=settings.instructions if self.instructions is None else self.instructions,
             modality=self.output_modality or settings.output_modality,
             output_format=self.output_format or settings.output_format,
-            voice=voice_id(voice_name, resolve_voice, "response.audio.output.voice"),
+            voice=self._voice_id(settings.voice, resolve_voice),
             voice_name=voice_name,
             speed=settings.speed if self.speed is None else self.speed,
             tools=tools,
@@ -331,6 +331,12 @@ class ResponseOptions:
             out_of_band=self.conversation == "none",
             input=self.input,
         )
+
+    def _voice_id(self, default: str, resolve_voice: ResolveVoice) -> str:
+        """A session's voice that was removed meanwhile falls back to the default one."""
+        if self.voice is None and resolve_voice(default) is None:
+            default = "default"
+        return voice_id(self.voice or default, resolve_voice, "response.audio.output.voice")
 
     def _tool_choice(self, default: str, tool_names: set[str]) -> str:
         """A session's choice of a tool that this response does not have falls back to `auto`."""

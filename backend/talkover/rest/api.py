@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI
@@ -21,6 +21,7 @@ from talkover.rest.health import Readiness, health_router
 from talkover.rest.limits import BodyLimit
 from talkover.rest.speech import speech_router
 from talkover.rest.transcription import transcription_router
+from talkover.rest.voices import voices_router
 
 
 def create_api(
@@ -33,7 +34,6 @@ def create_api(
     tts: TtsEngine,
     metrics: Metrics,
     readiness: Callable[[], Readiness],
-    voice_aliases: Mapping[str, str] | None = None,
 ) -> FastAPI:
     """The app of everything but the realtime socket and the page, which the caller adds to it.
 
@@ -43,7 +43,8 @@ def create_api(
     install_error_handlers(app)
     engines: dict[str, Engine] = {"vad": vad, "asr": asr, "llm": llm, "tts": tts}
     app.include_router(health_router(readiness, metrics))
-    app.include_router(catalogue_router(engines, tts.voices(), voice_aliases or {}))
+    app.include_router(catalogue_router(engines))
+    app.include_router(voices_router(tts, asr))
     app.include_router(speech_router(tts))
     app.include_router(transcription_router(vad, asr))
     app.include_router(docs_router())
@@ -63,7 +64,7 @@ def create_api(
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(server.allowed_origins),
-            allow_methods=["GET", "POST"],
+            allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["Authorization", "Content-Type"],
         )
     app.add_middleware(SecurityHeaders)

@@ -1,20 +1,19 @@
-"""What can be asked for: `GET /v1/models` and `GET /v1/voices`."""
+"""What can be asked for: `GET /v1/models`."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter
 
-from talkover.engines import Engine, Voice
+from talkover.engines import Engine
 from talkover.rest.errors import ApiError
 
 
-def catalogue_router(engines: Mapping[str, Engine], voices: Sequence[Voice], aliases: Mapping[str, str]) -> APIRouter:
-    """`engines` by slot: what they are called is what clients see as models; `aliases`: other names for voices."""
+def catalogue_router(engines: Mapping[str, Engine]) -> APIRouter:
+    """`engines` by slot: what they are called is what clients see as models."""
     router = APIRouter(tags=["catalogue"])
     created = int(time.time())
     models = {
@@ -42,9 +41,5 @@ def catalogue_router(engines: Mapping[str, Engine], voices: Sequence[Voice], ali
                 code="model_not_found",
             )
         return models[model_id]
-
-    @router.get("/v1/voices", summary="Voices to speak with")
-    async def list_voices() -> dict[str, Any]:
-        return {"object": "list", "data": [asdict(voice) for voice in voices], "aliases": dict(aliases)}
 
     return router

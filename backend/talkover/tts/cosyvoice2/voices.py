@@ -7,22 +7,29 @@ transcript. What a clip sounds like is computed once and shared by all three.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import torch
 
+from talkover.config import TtsSettings
 from talkover.engines import NewVoice, Voice, VoiceRefused
 from talkover.messages import Samples
-from talkover.tts.cosyvoice2.prompt_features import PromptFeatures
+from talkover.resources import cache_folder, data_folder, resource
+from talkover.tts.cosyvoice2.prompt_features import FeatureStore, PromptFeatures
 from talkover.tts.cosyvoice2.text_frontend import normalized
 from talkover.tts.cosyvoice2.tokenizer import END_OF_PROMPT
+from talkover.tts.cosyvoice2.trained_speakers import SPEAKERS_FILE, load_speakers
 from talkover.tts.cosyvoice2.voice_prompt import VoicePrompt, voice_prompt
 from talkover.tts.language import base_language, language_of
 from talkover.tts.voice_clip import VoiceClip
 from talkover.tts.voice_folder import ClonedVoice, VoiceFolder
 from talkover.tts.voices import VOICE_ALIASES
+
+log = logging.getLogger(__name__)
 
 ENGINE_NAME = "cosyvoice2"
 MAX_PROMPTS = 64
@@ -156,6 +163,16 @@ class CosyVoices:
     def _instruction_ids(self, instruction: str) -> Sequence[int]:
         """Ids of an instruction as it is written, which the end mark closes."""
         return self._encode(instruction.removesuffix(END_OF_PROMPT) + END_OF_PROMPT)
+
+
+def load_voices(settings: TtsSettings, model_folder: Path, encode: Encode) -> CosyVoices:
+    """The voices of a model folder and of the configured one. Raises EngineUnavailable."""
+    own = settings.voice_folder or data_folder() / "voices"
+    folder = VoiceFolder(resource("ref_audio"), own)
+    for problem in folder.problems:
+        log.warning("no voice: %s", problem)
+    features = PromptFeatures(model_folder, FeatureStore(cache_folder() / "voices"))
+    return CosyVoices(folder, features, encode, load_speakers(model_folder / SPEAKERS_FILE))
 
 
 def _listed(voice: ClonedVoice) -> Voice:
