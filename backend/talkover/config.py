@@ -47,6 +47,7 @@ Written = Annotated[str, Field(min_length=1, max_length=60)]
 Spoken = Annotated[str, Field(max_length=200)]
 Pronunciation = Annotated[dict[Written, Spoken], Field(max_length=500)]
 """what is written -> what is said for it; letter case counts"""
+Device = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
 VoiceName = Annotated[str, Field(pattern=r"^[^\s,]{1,64}$")]
 
 
@@ -124,7 +125,7 @@ class AsrSettings(Section):
     """names and terms to spell right (contextual and SeACo models)"""
     inverse_normalization: bool = True
     """paraformer: numbers, dates and amounts as digits"""
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
+    device: Device = "auto"
     """paraformer: auto takes a GPU when there is one"""
 
 
@@ -163,6 +164,16 @@ class TtsSettings(Section):
     """openai: longest wait for the first audio, and for the next"""
     voice_names: Annotated[tuple[VoiceName, ...], Field(max_length=200)] = ()
     """openai: the voices of that server, the default one first; empty: what it lists, else those of OpenAI"""
+    device: Device = "auto"
+    """cosyvoice2: auto takes a GPU when there is one"""
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """cosyvoice2: of the language model and the flow; auto: float32 on a CPU, bfloat16 on a GPU"""
+    max_utterances: Annotated[int, Field(ge=1, le=256)] = 16
+    """cosyvoice2: texts that are spoken at the same time; more wait"""
+    context_s: Annotated[float, Field(ge=1, le=120)] | None = None
+    """cosyvoice2: how much of its own speech an utterance sees, 230 MB of memory a second in float32; none: 30"""
+    instruction: Annotated[str, Field(max_length=200)] = ""
+    """cosyvoice2: how to speak, in words; empty: as each voice does"""
     voice_folder: Path | None = None
     """cosyvoice2: folder of your own voices; none: talkover/voices in the user's data folder"""
     pronunciation: Pronunciation = Field(default_factory=dict[str, str])

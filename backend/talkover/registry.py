@@ -44,6 +44,9 @@ ENGINES: dict[Slot, dict[str, EngineEntry]] = {
     },
     "tts": {
         "espeak": EngineEntry("talkover.tts.espeak", "espeak-ng: English, Mandarin and others, instant"),
+        "cosyvoice2": EngineEntry(
+            "talkover.tts.cosyvoice2.engine", "CosyVoice2: cloned voices in many languages", "full"
+        ),
         "openai": EngineEntry("talkover.tts.openai_api", "any OpenAI-compatible speech endpoint"),
     },
 }
@@ -53,7 +56,7 @@ PLANNED: dict[Slot, tuple[str, ...]] = {
     "vad": (),
     "asr": (),
     "llm": ("transformers",),
-    "tts": ("cosyvoice2", "voxcpm"),
+    "tts": ("voxcpm",),
 }
 """engines that configurations may already name, and that do not exist yet"""
 
