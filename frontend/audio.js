@@ -223,15 +223,16 @@ export class Microphone {
    * @param {(pcm: ArrayBuffer) => void} options.onChunk 20 ms of PCM16 at 24 kHz, to be used before it returns
    * @param {(level: number) => void} options.onLevel 0 to 1
    * @param {() => void} options.onLost the device went away
+   * @param {boolean} [options.natural] as the room sounds, without the filters that suit a conversation
    */
-  static async open({ deviceId, onChunk, onLevel, onLost }) {
+  static async open({ deviceId, onChunk, onLevel, onLost, natural = false }) {
     const stream = await navigator.mediaDevices.getUserMedia({
       audio: {
         ...(deviceId ? { deviceId: { ideal: deviceId } } : {}),
         channelCount: 1,
-        echoCancellation: true,
-        noiseSuppression: true,
-        autoGainControl: true,
+        echoCancellation: !natural,
+        noiseSuppression: !natural,
+        autoGainControl: !natural,
       },
     });
     const { context, source } = listen(stream);

@@ -12,6 +12,8 @@ import { SettingsView } from "./settings-view.js";
 import { DEFAULTS, loadSettings, optIn, saveSettings, sessionUpdate } from "./settings.js";
 import { INITIAL, inConversation, moodOf } from "./state.js";
 import { View } from "./view.js";
+import { VoiceRecorder } from "./voice-recorder.js";
+import { voiceLimits } from "./voice-recording.js";
 import { floatToInt16 } from "./worklets/pcm.js";
 
 /** @typedef {import("./events.js").AppEvent} AppEvent */
@@ -20,6 +22,8 @@ import { floatToInt16 } from "./worklets/pcm.js";
 /** @typedef {import("./settings.js").Settings} Settings */
 
 const KEY_STORAGE = "talkover.key";
+/** A new voice is listened to by the recogniser before it is kept. */
+const UPLOAD_PATIENCE_MS = 60_000;
 const RECORD = new URLSearchParams(location.search).get("record") === "1";
 
 let state = INITIAL;
@@ -63,6 +67,17 @@ const view = new View({
 });
 
 const settingsView = new SettingsView(changeSettings, () => changeSettings({ ...DEFAULTS, theme: settings.theme }));
+
+const voiceRecorder = new VoiceRecorder({
+  microphoneId: () => settings.microphoneId,
+  send: (method, path, body) => call(path, { method, body }, UPLOAD_PATIENCE_MS),
+  // what is recorded for a voice is not meant for the conversation
+  onRecording: (busy) => microphone?.setMuted(busy || state.microphone.muted),
+  onChanged: async (voice) => {
+    await loadVoices();
+    changeSettings({ voice });
+  },
+});
 
 /** @param {AppEvent} event */
 function dispatch(event) {
@@ -220,6 +235,7 @@ function changeSettings(change) {
   saveSettings(localStorage, settings);
   settingsView.setApplied("");
   settingsView.draw(settings);
+  voiceRecorder.setChosen(settings.voice);
   applyTheme();
   if (change.microphoneId !== undefined && microphone) void openMicrophone();
   const local = Object.keys(change).every((name) => name === "theme" || name === "microphoneId");
@@ -269,12 +285,15 @@ function useKey(value) {
 
 /**
  * @param {string} path
+ * @param {RequestInit} [request]
+ * @param {number} [patienceMs]
  * @returns {Promise<{status: number, body: unknown} | null>} null when the server does not answer
  */
-async function get(path) {
+async function call(path, request = {}, patienceMs = 5000) {
   try {
     const headers = key() ? { Authorization: `Bearer ${key()}` } : undefined;
-    const answer = await fetch(path, { headers, cache: "no-store", signal: AbortSignal.timeout(5000) });
+    const signal = AbortSignal.timeout(patienceMs);
+    const answer = await fetch(path, { ...request, headers, cache: "no-store", signal });
     return { status: answer.status, body: await answer.json().catch(() => null) };
   } catch {
     return null;
@@ -282,18 +301,20 @@ async function get(path) {
 }
 
 async function diagnose() {
-  const [ready, voices] = await Promise.all([get("/readyz"), get("/v1/voices")]);
+  const [ready, voices] = await Promise.all([call("/readyz"), call("/v1/voices")]);
   return handshakeProblem(ready, voices?.status ?? null);
 }
 
 async function loadVoices() {
-  const answer = await get("/v1/voices");
+  const answer = await call("/v1/voices");
   if (answer?.status === 401) {
     dispatch({ type: "page.connection", status: "failed", attempt: 0, retry_in_ms: null, problem: "unauthorized" });
     return;
   }
-  const voices = /** @type {{data?: import("./settings-view.js").Voice[]} | null} */ (answer?.body)?.data;
+  const listing = /** @type {{data?: import("./settings-view.js").Voice[], custom?: unknown} | null} */ (answer?.body);
+  const voices = listing?.data;
   if (!Array.isArray(voices)) return;
+  voiceRecorder.setLimits(voiceLimits(listing?.custom));
   knownVoices = new Set(["", ...voices.map((voice) => voice.id)]);
   settingsView.setVoices(voices);
 }
@@ -360,6 +381,7 @@ navigator.mediaDevices?.addEventListener("devicechange", () => {
   void listMicrophones();
 });
 settingsView.draw(settings);
+voiceRecorder.setChosen(settings.voice);
 applyTheme();
 view.draw(state);
 void loadVoices();

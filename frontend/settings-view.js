@@ -146,6 +146,8 @@ function sliderText(name, value) {
  * @returns {Partial<Settings> | null}
  */
 function changeOf(control) {
+  // fields of the panel that are no settings have no name
+  if (control instanceof Element && !control.getAttribute("name")) return null;
   if (control instanceof HTMLInputElement) {
     if (control.type === "checkbox") return { interruptible: control.checked };
     if (control.type === "radio") return { [control.name]: control.value };

@@ -2,7 +2,7 @@
 
 import io
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,54 +11,17 @@ import numpy as np
 import pytest
 import soundfile
 
-from fakes import ScriptedAsr, ToneTts, fake_engines, session_options
+from fakes import ScriptedAsr, fake_engines, session_options
+from folder_voices import FolderTts
 from talkover.app import voice_called
-from talkover.engines import EngineFailed, Engines, Hypothesis, NewVoice, SpeechChunk, Voice, VoiceRefused
+from talkover.engines import EngineFailed, Engines, Hypothesis, NewVoice, VoiceRefused
 from talkover.realtime.errors import ProtocolError
 from talkover.realtime.settings import ResponseOptions
 from talkover.rest.clip_transcripts import fill_transcripts
-from talkover.tts.voice_folder import ClonedVoice, VoiceFolder
+from talkover.tts.voice_folder import VoiceFolder
 
 RATE_HZ = 24_000
 Connect = Callable[..., httpx.Client]
-
-
-class FolderTts(ToneTts):
-    """A fake engine whose voices are a real folder; each speaks at a level of its own."""
-
-    def __init__(self, folder: VoiceFolder) -> None:
-        super().__init__()
-        self.folder = folder
-        self.voice_library = self
-
-    def voices(self) -> tuple[Voice, ...]:
-        return (*super().voices(), *map(self._listed, self.folder.voices()))
-
-    def synthesize(self, text: str, settings: Any, is_stale: Any) -> Iterator[SpeechChunk]:
-        voice_id = self.aliases().get(settings.voice, settings.voice)
-        if voice_id != "tone" and self.folder.get(voice_id) is None:
-            raise ValueError(f"voice must be one of those listed, got {voice_id!r}")
-        return super().synthesize(text, settings, is_stale)
-
-    def add_voice(self, voice: NewVoice) -> Voice:
-        return self._listed(self.folder.add(voice))
-
-    def remove_voice(self, voice_id: str) -> None:
-        self.folder.remove(voice_id)
-
-    def removable(self) -> frozenset[str]:
-        return frozenset(voice.id for voice in self.folder.voices() if voice.is_own)
-
-    def without_transcript(self) -> Mapping[str, tuple[Any, int]]:
-        clips = {voice.id: self.folder.clip(voice) for voice in self.folder.voices() if not voice.transcript}
-        return {voice_id: (clip.samples, clip.rate_hz) for voice_id, clip in clips.items()}
-
-    def set_transcript(self, voice_id: str, transcript: str) -> None:
-        self.folder.set_transcript(voice_id, transcript)
-
-    @staticmethod
-    def _listed(voice: ClonedVoice) -> Voice:
-        return Voice(voice.id, voice.name, voice.language, "fake")
 
 
 def clip(seconds: float = 2.0, level: float = 0.3, rate_hz: int = RATE_HZ, channels: int = 1) -> bytes:
