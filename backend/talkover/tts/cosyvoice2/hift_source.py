@@ -8,7 +8,7 @@ behind the last it stands still: so the source starts half a frame earlier and e
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -19,32 +19,51 @@ from talkover.tts.cosyvoice2.streaming_layers import Passage
 FRAME = SAMPLES_PER_MEL_FRAME
 HALF = FRAME // 2
 
-Noise = Callable[[int], Tensor]
-"""Of the next n samples: (1, n, harmonics) standard normal, float32, on the CPU."""
+
+class Noise(Protocol):
+    """Standard normal noise, sample after sample."""
+
+    def __call__(self, n: int) -> Tensor:
+        """Of the next n samples: (1, n, harmonics) float32 on the CPU."""
+        ...
+
+    def copy(self) -> Noise:
+        """One that will give the same as this one."""
+        ...
 
 
-def silent_noise(harmonics: int) -> Noise:
-    """None at all: what comes out is then determined."""
-    return lambda n: torch.zeros(1, n, harmonics)
+class Silence:
+    """No noise: what comes out is then determined by the mel."""
+
+    def __init__(self, harmonics: int) -> None:
+        self._harmonics = harmonics
+
+    def __call__(self, n: int) -> Tensor:
+        return torch.zeros(1, n, self._harmonics)
+
+    def copy(self) -> Silence:
+        return self
 
 
 class FrameNoise:
     """Drawn frame by frame, so that the noise of a sample does not depend on how the samples are asked for."""
 
-    def __init__(self, harmonics: int, seed: int) -> None:
-        self._harmonics = harmonics
-        self._generator = torch.Generator().manual_seed(seed)
+    def __init__(self, harmonics: int, generator: torch.Generator) -> None:
+        self._harmonics, self._generator = harmonics, generator
         self._left = torch.empty(1, 0, harmonics)
 
     def __call__(self, n: int) -> Tensor:
         drawn = [self._left]
-        missing = n - self._left.shape[1]
-        drawn += [
-            torch.randn(1, FRAME, self._harmonics, generator=self._generator) for _ in range(math.ceil(missing / FRAME))
-        ]
+        for _ in range(math.ceil((n - self._left.shape[1]) / FRAME)):
+            drawn.append(torch.randn(1, FRAME, self._harmonics, generator=self._generator))
         noise = torch.cat(drawn, dim=1)
         self._left = noise[:, n:]
         return noise[:, :n]
+
+    def copy(self) -> FrameNoise:
+        other = FrameNoise(self._harmonics, self._generator.clone_state())
+        other._left = self._left
+        return other
 
 
 class CallNoise:
@@ -62,6 +81,9 @@ class CallNoise:
         noise.normal_(generator=self._generator)
         torch.randn(1, n, 1, generator=self._generator)
         return noise
+
+    def copy(self) -> CallNoise:
+        return CallNoise(self._harmonics, self._generator.clone_state())
 
 
 class HarmonicSource(nn.Module):
