@@ -11,18 +11,14 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 import torch
 
-from talkover.config import TtsSettings
 from talkover.engines import NewVoice, Voice, VoiceRefused
 from talkover.messages import Samples
-from talkover.resources import cache_folder, data_folder, resource
-from talkover.tts.cosyvoice2.prompt_features import FeatureStore, PromptFeatures
+from talkover.tts.cosyvoice2.prompt_features import PromptFeatures
 from talkover.tts.cosyvoice2.text_frontend import normalized
 from talkover.tts.cosyvoice2.tokenizer import END_OF_PROMPT
-from talkover.tts.cosyvoice2.trained_speakers import SPEAKERS_FILE, load_speakers
 from talkover.tts.cosyvoice2.voice_prompt import VoicePrompt, voice_prompt
 from talkover.tts.language import base_language, language_of
 from talkover.tts.voice_clip import VoiceClip
@@ -56,6 +52,8 @@ class CosyVoices:
         self._lock = threading.Lock()
         self._prompts: OrderedDict[str, VoicePrompt] = OrderedDict()
         """content key of a voice -> its zero-shot prompt"""
+        for problem in folder.problems:
+            log.warning("no voice: %s", problem)
 
     def voices(self) -> tuple[Voice, ...]:
         cloned = [_listed(voice) for voice in self._folder.voices()]
@@ -163,16 +161,6 @@ class CosyVoices:
     def _instruction_ids(self, instruction: str) -> Sequence[int]:
         """Ids of an instruction as it is written, which the end mark closes."""
         return self._encode(instruction.removesuffix(END_OF_PROMPT) + END_OF_PROMPT)
-
-
-def load_voices(settings: TtsSettings, model_folder: Path, encode: Encode) -> CosyVoices:
-    """The voices of a model folder and of the configured one. Raises EngineUnavailable."""
-    own = settings.voice_folder or data_folder() / "voices"
-    folder = VoiceFolder(resource("ref_audio"), own)
-    for problem in folder.problems:
-        log.warning("no voice: %s", problem)
-    features = PromptFeatures(model_folder, FeatureStore(cache_folder() / "voices"))
-    return CosyVoices(folder, features, encode, load_speakers(model_folder / SPEAKERS_FILE))
 
 
 def _listed(voice: ClonedVoice) -> Voice:
