@@ -230,6 +230,11 @@ class TtsEngine(Engine, Protocol):
         ...
 
 
+def speech_marks(engine: TtsEngine) -> frozenset[str]:
+    """Marks such as `[laughter]` that an engine follows: its attribute `speech_marks`, which few engines have."""
+    return getattr(engine, "speech_marks", frozenset())
+
+
 def voice_library(engine: TtsEngine) -> VoiceLibrary | None:
     """Where voices of an engine can be added: its attribute `voice_library`, which few engines have."""
     return getattr(engine, "voice_library", None)

@@ -148,6 +148,8 @@ class VoiceSettings:
     """id of a configured voice"""
     speed: float = 1.0
     """0.25 to 1.5"""
+    instruction: str = ""
+    """how to speak, in words; engines that cannot follow it ignore it"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from talkover.audio import OUTPUT_RATE_HZ, ms_to_samples
-from talkover.engines import IsStale, TtsEngine
+from talkover.engines import IsStale, TtsEngine, speech_marks
 from talkover.messages import (
     AudioDelta,
     Output,
@@ -22,6 +23,7 @@ from talkover.messages import (
 )
 from talkover.tts.markdown import MarkdownStripper
 from talkover.tts.normalize import speakable
+from talkover.tts.speech_marks import StyleReader
 from talkover.tts.spoken_text import SpokenText
 
 APOLOGY = {
@@ -42,7 +44,9 @@ class Synthesizer:
 
     def __init__(self, engine: TtsEngine) -> None:
         self._engine = engine
+        self._marks = speech_marks(engine)
         self._markdown = MarkdownStripper()
+        self._style = StyleReader()
         self._request: ResponseRequest | None = None
         self._spoke = False
 
@@ -50,6 +54,7 @@ class Synthesizer:
         if isinstance(item, ResponseRequest):
             self._request = item
             self._markdown = MarkdownStripper()
+            self._style = StyleReader()
             self._spoke = False
         request = self._request
         if request is not None and request.modality == "audio":
@@ -65,12 +70,13 @@ class Synthesizer:
         self._request = None
 
     def _speak(self, request: ResponseRequest, text: str, is_stale: IsStale) -> Iterator[Output]:
-        prepared = speakable(text, stripper=self._markdown)
+        prepared = speakable(self._style.read(text), stripper=self._markdown, marks=self._marks)
+        voice = replace(request.voice, instruction=self._style.style) if self._style.style else request.voice
         caption = prepared.display
         if not caption.strip():
             return
         if prepared.spoken.strip():
-            for chunk in self._engine.synthesize(prepared.spoken, request.voice, is_stale):
+            for chunk in self._engine.synthesize(prepared.spoken, voice, is_stale):
                 if not self._spoke:
                     self._spoke = True
                     yield StageMark(request.generation, request.response_id, "tts_first_audio", time.monotonic())

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from talkover.audio import INPUT_RATE_HZ, VAD_FRAME_SAMPLES, Chunker, samples_to_ms
-from talkover.engines import AsrEngine, Hypothesis, IsStale, TtsEngine, VadEngine
+from talkover.engines import AsrEngine, Hypothesis, IsStale, TtsEngine, VadEngine, speech_marks
 from talkover.messages import Samples, VoiceSettings
 from talkover.rest.pauses import speech_spans
 from talkover.tts.markdown import MarkdownStripper
 from talkover.tts.normalize import speakable
 from talkover.tts.segment import Segmenter
+from talkover.tts.speech_marks import StyleReader
 
 _FEED_SAMPLES = 1600  # 100 ms: how often a departed client is noticed
 
@@ -21,12 +22,13 @@ def speak(text: str, tts: TtsEngine, voice: VoiceSettings, is_stale: IsStale) ->
 
     Raises EngineFailed, and ValueError for an unknown voice.
     """
-    segmenter, stripper = Segmenter(), MarkdownStripper()
+    segmenter, stripper, styles = Segmenter(), MarkdownStripper(), StyleReader()
     for segment in [*segmenter.feed(text), *segmenter.flush()]:
-        spoken = speakable(segment, None, stripper).spoken
+        spoken = speakable(styles.read(segment), None, stripper, speech_marks(tts)).spoken
         if not spoken.strip():
             continue
-        for chunk in tts.synthesize(spoken, voice, is_stale):
+        how = replace(voice, instruction=styles.style) if styles.style else voice
+        for chunk in tts.synthesize(spoken, how, is_stale):
             if is_stale():
                 return
             yield chunk.samples

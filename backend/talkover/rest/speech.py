@@ -17,6 +17,7 @@ from talkover.rest.audio_files import CONTENT_TYPES, FileFormat, StreamEncoder
 from talkover.rest.errors import ApiError
 from talkover.rest.jobs import JobResponse, Places, server_sent_event
 from talkover.rest.offline import speak
+from talkover.tts.speech_marks import MAX_STYLE_CHARS
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ class SpeechRequest(BaseModel):
     voice: str | VoiceReference = Field("default", description="a voice or alias of GET /v1/voices")
     response_format: FileFormat = Field("mp3", description="pcm is 24 kHz mono int16, little-endian")
     speed: Annotated[float, Field(ge=0.25, le=1.5)] = 1.0
-    instructions: str | None = Field(None, description="accepted and ignored")
+    instructions: str | None = Field(None, description="how to speak, in words, for engines that can follow it")
     stream_format: Literal["audio", "sse"] = "audio"
 
     @property
@@ -63,7 +64,7 @@ def speech_router(tts: TtsEngine) -> APIRouter:
         },
     )
     async def speech(request: Request, body: SpeechRequest) -> Response:
-        voice = VoiceSettings(body.voice_id, body.speed)
+        voice = VoiceSettings(body.voice_id, body.speed, (body.instructions or "")[:MAX_STYLE_CHARS])
         job = places.take()
         started = False
         try:

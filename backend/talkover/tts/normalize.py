@@ -14,6 +14,7 @@ from talkover.tts.english import ENGLISH_RULES
 from talkover.tts.language import language_of
 from talkover.tts.mandarin import MANDARIN_RULES
 from talkover.tts.markdown import CODE_BLOCK, MarkdownStripper
+from talkover.tts.speech_marks import hidden, shown
 from talkover.tts.spoken_text import Change, Rule, SpokenText, rewrite
 
 _RULES: dict[str, Sequence[Rule]] = {"en": ENGLISH_RULES, "zh": MANDARIN_RULES}
@@ -27,13 +28,23 @@ _CODE_OMITTED = {
 _CODE_OMITTED_IN_ENGLISH = "(code omitted)"
 
 
-def speakable(text: str, language_hint: str | None = None, stripper: MarkdownStripper | None = None) -> SpokenText:
+def speakable(
+    text: str,
+    language_hint: str | None = None,
+    stripper: MarkdownStripper | None = None,
+    marks: frozenset[str] = frozenset(),
+) -> SpokenText:
     """What is read and what is spoken of one segment; both are empty when nothing is left to say.
 
     `language_hint`: any BCP 47 tag, for texts whose script does not tell. `stripper`: made once for a response, for
-    Markdown that spans segments; without one the text stands alone.
+    Markdown that spans segments; without one the text stands alone. `marks`: those of `speech_marks.py` that the
+    engine knows.
     """
-    display = (stripper or MarkdownStripper()).strip(text)
+    return shown(_spoken(hidden(text), language_hint, stripper or MarkdownStripper()), marks)
+
+
+def _spoken(text: str, language_hint: str | None, stripper: MarkdownStripper) -> SpokenText:
+    display = stripper.strip(text)
     language = language_of(display, language_hint)
     display = display.replace(CODE_BLOCK, _CODE_OMITTED.get(language, _CODE_OMITTED_IN_ENGLISH))
     # a heading, list item or paragraph is a sentence for the voice, also without a full stop

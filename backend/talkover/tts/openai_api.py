@@ -16,7 +16,7 @@ import os
 import re
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -161,7 +161,7 @@ class OpenAiSpeech:
             raise ValueError(f"voice must be one of {known}, got {settings.voice!r}")
         if not any(char.isalnum() for char in text):
             return iter(())
-        how = VoiceSettings(voice, settings.speed)
+        how = replace(settings, voice=voice)
         return self._phrases.speak(text, how, lambda: self._spoken(text, how, is_stale), is_stale)
 
     # -------------------------------------------------------------------------------------------------- speaking
@@ -242,6 +242,8 @@ class OpenAiSpeech:
 
         async def send(response_format: str) -> None:
             fields: dict[str, Any] = {} if how.speed == 1 else {"speed": how.speed}
+            if how.instruction:
+                fields["instructions"] = how.instruction
             request = self._client.audio.speech.with_streaming_response.create(
                 model=self._endpoint.model,
                 input=text,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 
-from talkover.engines import IsStale, SpeechChunk, TtsEngine, Voice, VoiceLibrary, voice_library
+from talkover.engines import IsStale, SpeechChunk, TtsEngine, Voice, VoiceLibrary, speech_marks, voice_library
 from talkover.messages import VoiceSettings, Word
 from talkover.tts.spoken_text import Rule, SpokenText, rewrite
 
@@ -43,6 +43,10 @@ class PronouncingEngine:
         self.name = engine.name
         self._engine = engine
         self._pronunciation = dict(pronunciation)
+
+    @property
+    def speech_marks(self) -> frozenset[str]:
+        return speech_marks(self._engine)
 
     @property
     def voice_library(self) -> VoiceLibrary | None:

@@ -160,7 +160,7 @@ class CosyVoices:
 
     def _instruction_ids(self, instruction: str) -> Sequence[int]:
         """Ids of an instruction as it is written, which the end mark closes."""
-        return self._encode(instruction.removesuffix(END_OF_PROMPT) + END_OF_PROMPT)
+        return self._encode(instruction.replace(END_OF_PROMPT, "") + END_OF_PROMPT)
 
 
 def _listed(voice: ClonedVoice) -> Voice:
