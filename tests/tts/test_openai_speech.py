@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes import ToneTts, fake_engines, never
@@ -280,6 +280,7 @@ def decoded(decoder: SpeechDecoder, data: bytes, cuts: list[int]) -> np.ndarray:
     return np.concatenate([*pieces, decoder.finish()])
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 10_000), max_size=8), st.sampled_from(["pcm", "wav", "open wav", "junk"]))
 def test_pieces_of_any_size_give_the_same_samples(cuts: list[int], kind: str) -> None:
     junk = b"LIST" + struct.pack("<I", 5) + b"hello\0"
@@ -293,6 +294,7 @@ def test_pieces_of_any_size_give_the_same_samples(cuts: list[int], kind: str) ->
     np.testing.assert_array_equal(decoded(SpeechDecoder(""), data, cuts), SPOKEN[:3000])
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 10_000), max_size=8))
 def test_resampling_does_not_depend_on_the_pieces(cuts: list[int]) -> None:
     kind = "audio/pcm; rate=16000; channels=1"
@@ -301,6 +303,7 @@ def test_resampling_does_not_depend_on_the_pieces(cuts: list[int]) -> None:
     np.testing.assert_allclose(decoded(SpeechDecoder(kind), PCM[:8000], cuts), whole, atol=1e-6)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.booleans())
 def test_no_bytes_break_the_decoder(data: bytes, is_riff: bool) -> None:
     decoder = SpeechDecoder("audio/wav")
@@ -431,6 +434,7 @@ def test_configured_voices_come_first(server: _Server) -> None:
         made.close()
 
 
+@settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.integers() | st.text(max_size=5),

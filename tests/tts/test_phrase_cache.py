@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from talkover.engines import EngineFailed, SpeechChunk
@@ -92,6 +92,7 @@ def test_long_texts_are_not_kept() -> None:
     assert (speaker.calls, cache.n_bytes) == (3, 0)
 
 
+@settings(deadline=None)
 @given(st.lists(st.text("abc", min_size=1, max_size=6), max_size=60), st.integers(0, 20))
 def test_it_never_holds_more_than_it_may(texts: list[str], n_chunks: int) -> None:
     cache, speaker = PhraseCache(n_chunks * CHUNK_BYTES), Speaker()

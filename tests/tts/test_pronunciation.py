@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from talkover.engines import SpeechChunk
@@ -50,6 +50,7 @@ def test_words_point_into_the_written_text() -> None:
     assert [text[word.start : word.end] for chunk in chunks for word in chunk.words] == ["Ask", "SQL", "SQL", "now"]
 
 
+@settings(deadline=None)
 @given(
     st.text(alphabet="aAbB 你好.，", max_size=30), st.dictionaries(st.text("aAbB你好", min_size=1), st.text("xyz 新"))
 )

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes import ToneTts, never
@@ -53,6 +53,7 @@ def test_words_behind_marks_keep_their_places() -> None:
         assert result.display[begin:end] == wanted
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.sampled_from(["a", "word", " ", "$5", "。", "你", ", ", "\ufdd0", "\ufde9", *SPEECH_MARKS]), max_size=15
@@ -81,6 +82,7 @@ def test_a_style_holds_until_the_next_one() -> None:
     assert (reader.read("[Style:  ] Now."), reader.style) == ("Now.", "")
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 60), max_size=4))
 def test_a_style_is_found_wherever_the_text_is_cut(cuts: list[int]) -> None:
     text = "[style: 用开心的语气说] Hello [sic] there. [style: sad] Bye [s"

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from talkover.engines import NewVoice, VoiceRefused
@@ -108,6 +108,7 @@ def test_a_file_that_is_there_already_is_not_overwritten(tmp_path: Path) -> None
     assert (tmp_path / "anna.wav").read_bytes() == b"not a clip, but somebody's"
 
 
+@settings(deadline=None)
 @given(
     voice_id=st.one_of(
         st.text(max_size=50),

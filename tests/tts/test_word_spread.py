@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes import never
@@ -69,6 +69,7 @@ def test_the_rate_is_learned() -> None:
     assert rate.syllable_ms == pytest.approx(300, rel=0.01)
 
 
+@settings(deadline=None)
 @given(
     text=st.text("ab e.,你好 1", max_size=30),
     pieces=st.lists(st.tuples(st.booleans(), st.integers(1, 400)), min_size=1, max_size=6),
