@@ -74,6 +74,11 @@ class FlowState:
     def closed(self) -> bool:
         return self._buffer is None
 
+    @property
+    def buffer_bytes(self) -> int:
+        """Memory held for keys and values, used or not."""
+        return 0 if self._buffer is None else self._buffer.store.nbytes
+
     def close(self) -> None:
         """Free the memory. May be called twice, and in the middle of a block."""
         if self._buffer is not None:
@@ -93,7 +98,8 @@ class Flow(nn.Module):
         self.encoder_proj = nn.Linear(config.encoder.output_size, config.output_size)
         self.decoder = FlowMatching(config)
         self._prompts: OrderedDict[str, PromptState] = OrderedDict()
-        self._pool: BufferPool | None = None
+        self.buffers: BufferPool | None = None
+        """idle ones; made with the first utterance, when device and dtype are known"""
         self._context_frames = self._in_blocks(DEFAULT_CONTEXT_S)
 
     # ---------------------------------------------------------------------------------------------- whole utterances
@@ -180,10 +186,10 @@ class Flow(nn.Module):
 
     def start(self, prompt: PromptState) -> FlowState:
         """An utterance with that voice. Close it."""
-        if self._pool is None:
-            self._pool = BufferPool(self.decoder.shape, self.encoder_proj.weight, keep=_BUFFERS_KEPT)
+        if self.buffers is None:
+            self.buffers = BufferPool(self.decoder.shape, self.encoder_proj.weight, keep=_BUFFERS_KEPT)
         frames = prompt.decoder.frames
-        buffer = self._pool.take(frames + self._context_frames, prompt.key)
+        buffer = self.buffers.take(frames + self._context_frames, prompt.key)
         decoder = DecoderMemory(self.decoder.shape, buffer.store, frames)
         decoder.take_over(prompt.decoder, frames_are_there=buffer.prompt_key == prompt.key)
         buffer.prompt_key = prompt.key
@@ -193,7 +199,7 @@ class Flow(nn.Module):
             decoder=decoder,
             pending=list(prompt.remaining),
             _buffer=buffer,
-            _pool=self._pool,
+            _pool=self.buffers,
         )
 
     def ids_until_block(self, state: FlowState) -> int:

@@ -58,8 +58,9 @@ class CausalConv(nn.Module):
         super().__init__()
         self.slot = slot
         # of the official shape (out, in, 3), but laid out as (out, 3, in): the matrix below is then a view
-        self.weight = nn.Parameter(torch.empty(n_out, KERNEL, n_in).permute(0, 2, 1))
-        self.bias = nn.Parameter(torch.empty(n_out))
+        weight = torch.randn(n_out, KERNEL, n_in) / math.sqrt(KERNEL * n_in)
+        self.weight = nn.Parameter(weight.permute(0, 2, 1))
+        self.bias = nn.Parameter(torch.zeros(n_out))
 
     def forward(self, x: Tensor, context: FrameContext) -> Tensor:
         frames = x.shape[1]
@@ -71,8 +72,8 @@ class CausalConv(nn.Module):
 class PointwiseConv(nn.Module):
     def __init__(self, n_in: int, n_out: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(n_out, n_in, 1))
-        self.bias = nn.Parameter(torch.empty(n_out))
+        self.weight = nn.Parameter(torch.randn(n_out, n_in, 1) / math.sqrt(n_in))
+        self.bias = nn.Parameter(torch.zeros(n_out))
 
     def forward(self, x: Tensor) -> Tensor:
         return linear(x, self.weight[:, :, 0], self.bias)

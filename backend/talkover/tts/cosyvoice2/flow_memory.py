@@ -67,15 +67,20 @@ class DecoderMemory:
         self._at = self._visible = 0
 
     @property
+    def room(self) -> int:
+        """Frames that can be remembered."""
+        return self._prompt_frames + self._ring
+
+    @property
     def forgetful(self) -> bool:
         """Whether frames have been overwritten, so that the result is no longer the exact one."""
-        return self.frames > self._prompt_frames + self._ring
+        return self.frames > self.room
 
     def begin_block(self, frames: int) -> None:
         """The next `frames`, at most one block, are about to be computed."""
         own = self.frames - self._prompt_frames
         self._at = self.frames if own < 0 else self._prompt_frames + own % self._ring
-        self._visible = min(self.frames + frames, self._prompt_frames + self._ring)
+        self._visible = min(self.frames + frames, self.room)
 
     def end_block(self, frames: int) -> None:
         self.frames += frames

@@ -8,6 +8,8 @@ are the same. Signals are (B, C, T); a piece may have no frames, and the output 
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv1d, conv_transpose1d, pad
@@ -47,8 +49,8 @@ class StreamedConv(nn.Module):
 
     def __init__(self, n_in: int, n_out: int, kernel: int, *, padding: int, stride: int = 1, dilation: int = 1) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(n_out, n_in, kernel))
-        self.bias = nn.Parameter(torch.empty(n_out))
+        self.weight = nn.Parameter(torch.randn(n_out, n_in, kernel) / math.sqrt(kernel * n_in))
+        self.bias = nn.Parameter(torch.zeros(n_out))
         self._padding, self._stride, self._dilation = padding, stride, dilation
         self._span = (kernel - 1) * dilation + 1
 
@@ -67,10 +69,10 @@ class StreamedConv(nn.Module):
 class StreamedTransposedConv(nn.Module):
     """A transposed convolution that gives `stride` frames for each: `padding` are cut off on both sides."""
 
-    def __init__(self, n_in: int, n_out: int, kernel: int, *, stride: int, bias: bool = True) -> None:
+    def __init__(self, n_in: int, n_out: int, kernel: int, *, stride: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(n_in, n_out, kernel))
-        self.bias = nn.Parameter(torch.empty(n_out)) if bias else None
+        self.weight = nn.Parameter(torch.randn(n_in, n_out, kernel) / math.sqrt(n_in * kernel / stride))
+        self.bias = nn.Parameter(torch.zeros(n_out))
         self._stride = stride
         self._padding = (kernel - stride) // 2
 
@@ -79,7 +81,7 @@ class StreamedTransposedConv(nn.Module):
         y = without_first(y, self._padding, (self, "cut"), passage)
         if passage.last:
             y = y[:, :, : y.shape[2] - self._padding]
-        return y if self.bias is None else y + self.bias[:, None]
+        return y + self.bias[:, None]
 
 
 def overlap_add(x: Tensor, weight: Tensor, stride: int, key: object, passage: Passage) -> Tensor:
