@@ -1,6 +1,7 @@
 """From clips to what reaches the models, for every way of speaking, and voices that come and go."""
 
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ torch = pytest.importorskip("torch", reason="needs the extra 'full'")
 safetensors = pytest.importorskip("safetensors.torch", reason="needs the extra 'full'")
 pytest.importorskip("onnxruntime", reason="needs the extra 'full'")
 
+from talkover.tts.cosyvoice2.onnx_models import SpeechTokenizer  # noqa: E402
 from talkover.tts.cosyvoice2.prompt_features import MAX_STORED, FeatureStore, PromptFeatures  # noqa: E402
 from talkover.tts.cosyvoice2.tokenizer import load_tokenizer  # noqa: E402
 from talkover.tts.cosyvoice2.trained_speakers import load_speakers  # noqa: E402
@@ -184,6 +186,29 @@ def test_a_clip_is_heard_once_and_then_read_from_the_disk(tmp_path: Path, monkey
     again = made(tmp_path).prompt("anna", "Hello.")
     assert (again.key, again.flow_speech_ids) == (prompt.key, prompt.flow_speech_ids)
     assert torch.equal(again.mel, prompt.mel)
+
+
+def test_who_speaks_does_not_wait_for_a_clip_being_heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    voices = made(tmp_path)
+    voices.add_voice(tone_voice())
+    known = voices.prompt("anna", "Hello.")
+    begun, go_on = threading.Event(), threading.Event()
+    hear = SpeechTokenizer.ids
+
+    def slowly(tokenizer: SpeechTokenizer, samples: np.ndarray) -> tuple[int, ...]:
+        begun.set()
+        assert go_on.wait(10)
+        return hear(tokenizer, samples)
+
+    monkeypatch.setattr(SpeechTokenizer, "ids", slowly)
+    new = tone_voice("berta", samples=0.5 * tone_voice().samples)
+    adding = threading.Thread(target=voices.add_voice, args=(new,))
+    adding.start()
+    assert begun.wait(10)
+    assert voices.prompt("anna", "Hello.") is known
+    go_on.set()
+    adding.join(10)
+    assert [voice.id for voice in voices.voices()] == ["anna", "berta"]
 
 
 def test_broken_features_on_disk_are_made_again(tmp_path: Path) -> None:

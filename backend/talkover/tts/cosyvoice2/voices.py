@@ -50,6 +50,8 @@ class CosyVoices:
         self._encode = encode
         self._speakers = dict(speakers or {})
         self._lock = threading.Lock()
+        self._hearing = threading.Lock()
+        """no clip is heard twice, and who speaks with a known voice does not wait for a new one"""
         self._prompts: OrderedDict[str, VoicePrompt] = OrderedDict()
         """content key of a voice -> its zero-shot prompt"""
         for problem in folder.problems:
@@ -133,15 +135,22 @@ class CosyVoices:
     # ------------------------------------------------------------------------------------------------ prompts
 
     def _zero_shot(self, voice: ClonedVoice) -> VoicePrompt:
-        with self._lock:  # one clip at a time is heard, and no clip twice
-            known = self._prompts.get(voice.content_key)
-            if known is None:
-                known = self._heard(voice)
-            self._prompts[voice.content_key] = known
-            self._prompts.move_to_end(voice.content_key)
-            if len(self._prompts) > MAX_PROMPTS:
-                self._prompts.popitem(last=False)
+        known = self._remembered(voice)
+        if known is None:
+            with self._hearing:
+                known = self._remembered(voice) or self._heard(voice)
+                with self._lock:
+                    self._prompts[voice.content_key] = known
+                    if len(self._prompts) > MAX_PROMPTS:
+                        self._prompts.popitem(last=False)
         return known
+
+    def _remembered(self, voice: ClonedVoice) -> VoicePrompt | None:
+        with self._lock:
+            known = self._prompts.get(voice.content_key)
+            if known is not None:
+                self._prompts.move_to_end(voice.content_key)
+            return known
 
     def _heard(self, voice: ClonedVoice) -> VoicePrompt:
         try:
