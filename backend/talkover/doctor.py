@@ -140,7 +140,7 @@ def _pip(what: str) -> str:
 
 
 def _models(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
-    """The model files that the configured recogniser needs, and the one command that fetches what is missing."""
+    """The model files that the configured engines need, and the one command that fetches what is missing."""
     missing: list[KnownModel] = []
     for name in _configured_models(settings):
         model = None if looks_like_path(name) else model_called(name)
@@ -168,6 +168,8 @@ def _configured_models(settings: Settings) -> list[str]:
         names.append(asr.model or DEFAULT_MODELS[asr.engine])
     if asr.second_opinion in DEFAULT_MODELS:
         names.append(asr.second_opinion_model or DEFAULT_MODELS[asr.second_opinion])
+    if settings.tts.engine in DEFAULT_MODELS:
+        names.append(settings.tts.model or DEFAULT_MODELS[settings.tts.engine])
     return list(dict.fromkeys(name for name in names if name))
 
 

@@ -17,7 +17,7 @@ FREE_LICENCES = frozenset({"Apache-2.0", "MIT"})
 """what is downloaded without asking"""
 FUNASR_LICENCE = "FunASR Model Licence 1.1"
 
-DEFAULT_MODELS = {"sensevoice": "sensevoice-small", "whisper": "whisper-small"}
+DEFAULT_MODELS = {"sensevoice": "sensevoice-small", "whisper": "whisper-small", "cosyvoice2": "cosyvoice2-0.5b"}
 """engine -> the model it takes when none is configured"""
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -149,12 +149,13 @@ CATALOGUE: tuple[KnownModel, ...] = (
     KnownModel(
         "cosyvoice2-0.5b",
         "speech synthesis, several languages, voices from a sample",
-        4100,
+        3100,
         (
             Source("modelscope", "iic/CosyVoice2-0.5B", "Apache-2.0"),
             Source("huggingface", "FunAudioLLM/CosyVoice2-0.5B", "Apache-2.0"),
         ),
         (
+            "cosyvoice2.yaml",
             "llm.pt",
             "flow.pt",
             "hift.pt",
@@ -165,14 +166,15 @@ CATALOGUE: tuple[KnownModel, ...] = (
             "CosyVoice-BlankEN/merges.txt",
         ),
         (
+            "cosyvoice2.yaml",
             "llm.pt",
             "flow.pt",
             "hift.pt",
+            "spk2info.pt",
             "campplus.onnx",
             "speech_tokenizer_v2.onnx",
-            "*.yaml",
-            "*.json",
-            "CosyVoice-BlankEN/*",
+            "CosyVoice-BlankEN/*.json",  # not the weights there: those of llm.pt take their place
+            "CosyVoice-BlankEN/merges.txt",
             "README.md",
             "LICENSE*",
         ),

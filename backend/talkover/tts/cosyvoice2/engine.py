@@ -7,6 +7,7 @@ said in another voice or language is a matter of the prompt that is put before i
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,9 +15,8 @@ from talkover.config import Settings
 from talkover.engines import EngineFailed, EngineUnavailable, IsStale, SpeechChunk, Voice, VoiceLibrary
 from talkover.messages import VoiceSettings, Word
 from talkover.models import find_model
+from talkover.models.catalogue import DEFAULT_MODELS
 from talkover.resources import cache_folder, data_folder, resource
-from talkover.tts.cosyvoice2.alignment import DEFAULT_PACE, WordAligner
-from talkover.tts.cosyvoice2.configuration import YAML_NAME
 from talkover.tts.cosyvoice2.decoding import Decoding, UtteranceDecoding
 from talkover.tts.cosyvoice2.language_model import LanguageModel
 from talkover.tts.cosyvoice2.loading import SpeechModels, load_models
@@ -31,11 +31,15 @@ from talkover.tts.cosyvoice2.voice_prompt import VoicePrompt
 from talkover.tts.cosyvoice2.voices import ENGINE_NAME, CosyVoices
 from talkover.tts.phrase_cache import PhraseCache
 from talkover.tts.pronunciation import speak_as_pronounced
+from talkover.tts.speech_marks import SPEECH_MARKS
 from talkover.tts.voice_folder import VoiceFolder
+from talkover.tts.word_alignment import DEFAULT_PACE, WordAligner
 
-DEFAULT_MODEL = "cosyvoice2-0.5b"
 SLOWEST_SPEED, FASTEST_SPEED = 0.5, 2.0
 """beyond these the vocoder gets frames unlike any it was trained on"""
+_LEARNING = 0.5
+"""weight of the newest text in the pace of a voice"""
+_MAX_PACES = 256
 _WARMUP_TEXTS = ("你好，很高兴认识你。", "Hello, nice to meet you.")
 
 
@@ -55,17 +59,20 @@ class CosyVoice2Engine:
     """`TtsEngine` for any number of sessions."""
 
     name = ENGINE_NAME
+    speech_marks = frozenset(SPEECH_MARKS)
 
     def __init__(self, models: SpeechModels, voices: CosyVoices, options: EngineOptions) -> None:
         self._models = models
         self._voices = voices
-        self._options = options
+        self.options = options
         if options.context_s is not None:
             models.flow.limit_context(options.context_s)
         self._vocoder = SeamlessVocoder(models.hift, early=True)
-        self._lm = LanguageModel(models.llm, models.config.llm, models.config.sampling, options.max_utterances)
-        self._scheduler = Scheduler(self._lm)
+        self.lm = LanguageModel(models.llm, models.config.llm, models.config.sampling, options.max_utterances)
+        self.scheduler = Scheduler(self.lm)
         self._phrases = PhraseCache()
+        self._paces: OrderedDict[str, float] = OrderedDict()
+        """by voice: seconds of sound per expected second"""
         self._first_ids: int | None = None
         """speech ids in a first block; none until the speed of this machine is known"""
 
@@ -81,15 +88,15 @@ class CosyVoice2Engine:
             )
         try:
             for text in _WARMUP_TEXTS:
-                for _ in self._spoken(text, VoiceSettings("default"), _never):
+                for _ in self.speak(text, VoiceSettings("default"), _never):
                     pass
         except (EngineFailed, ValueError) as error:
             raise EngineUnavailable(f"tts engine 'cosyvoice2': {error}") from error
-        pace = self._scheduler.pace
+        pace = self.scheduler.pace
         self._first_ids = first_block_ids(pace.ids_per_s, pace.block_s, self._vocoder.lag_frames)
 
     def close(self) -> None:
-        self._scheduler.close()
+        self.scheduler.close()
 
     def voices(self) -> tuple[Voice, ...]:
         return self._voices.voices()
@@ -102,25 +109,28 @@ class CosyVoice2Engine:
         if not self._voices.content_key(settings.voice):
             known = ", ".join([*(voice.id for voice in self.voices()), *self.aliases()])
             raise ValueError(f"voice must be one of {known}, got {settings.voice!r}")
-        how = (self._voices.content_key(settings.voice), settings.speed, self._options.instruction)
+        instruction = settings.instruction or self.options.instruction
+        how = (self._voices.content_key(settings.voice), settings.speed, instruction)
 
         def speak(spoken: str) -> Iterator[SpeechChunk]:
-            return self._spoken(spoken, settings, is_stale)
+            return self.speak(spoken, settings, is_stale)
 
         def synthesize() -> Iterator[SpeechChunk]:
             return speak_as_pronounced(text, self._voices.pronunciation(settings.voice), speak)
 
         return self._phrases.speak(text, how, synthesize, is_stale)
 
-    def _spoken(self, text: str, settings: VoiceSettings, is_stale: IsStale) -> Iterator[SpeechChunk]:
-        prompt = self._voices.prompt(settings.voice, text, self._options.instruction)
+    def speak(self, text: str, settings: VoiceSettings, is_stale: IsStale) -> Iterator[SpeechChunk]:
+        """`text` made anew, without the pronunciation of the voice and without the cache of phrases."""
+        prompt = self._voices.prompt(settings.voice, text, settings.instruction or self.options.instruction)
         speed = min(max(settings.speed, SLOWEST_SPEED), FASTEST_SPEED)
         cut = pieces(text, lambda part: len(self._models.tokenizer.encode(part)))
         plans = [self._plan(piece, prompt, speed) for piece in cut]
-        speech = self._scheduler.submit(plans, speed)
-        aligners = [WordAligner(piece.text, DEFAULT_PACE / speed) for piece in cut]
+        speech = self.scheduler.submit(plans, speed)
+        pace = self._paces.get(prompt.key, DEFAULT_PACE)
+        aligners = [WordAligner(piece.text, pace / speed) for piece in cut]
         begin_s = made_s = 0.0  # where the piece begins in the audio, and how much of it there is
-        for made in self._scheduler.listen(speech, is_stale):
+        for made in self.scheduler.listen(speech, is_stale):
             words = aligners[made.piece].feed(made.samples, made.total_s, last=made.last)
             made_s += made.samples.size / self._models.config.sample_rate_hz
             given = tuple(_in_text(word, cut[made.piece], begin_s) for word in words)
@@ -128,6 +138,13 @@ class CosyVoice2Engine:
                 yield SpeechChunk(made.samples, given)
             if made.last:
                 begin_s = made_s
+                pace += _LEARNING * (aligners[made.piece].pace * speed - pace)
+                self._learn_pace(prompt.key, pace)
+
+    def _learn_pace(self, voice_key: str, pace: float) -> None:
+        self._paces[voice_key] = pace
+        while len(self._paces) > _MAX_PACES:
+            self._paces.popitem(last=False)
 
     def _plan(self, piece: TracedText, prompt: VoicePrompt, speed: float) -> PiecePlan:
         ids = self._models.tokenizer.encode(piece.text)
@@ -147,7 +164,7 @@ class CosyVoice2Engine:
 def create(settings: Settings) -> CosyVoice2Engine:
     """The engine for the registry. Raises EngineUnavailable."""
     tts = settings.tts
-    folder = find_model(tts.model or DEFAULT_MODEL, settings.models, (YAML_NAME,))
+    folder = find_model(tts.model or DEFAULT_MODELS[ENGINE_NAME], settings.models)
     models = load_models(folder, tts.device, tts.precision)
     own = tts.voice_folder or data_folder() / "voices"
     features = PromptFeatures(folder, FeatureStore(cache_folder() / "voices"))

@@ -8,15 +8,27 @@ from pathlib import Path
 import torch
 
 from talkover.engines import EngineUnavailable
-from talkover.tts.cosyvoice2.checkpoint import load_strict, read_state
-from talkover.tts.cosyvoice2.configuration import CosyVoice2Config, load_configuration
+from talkover.tts.cosyvoice2.checkpoint import Part, find_state_file, load_strict, read_state
+from talkover.tts.cosyvoice2.configuration import TEXT_FOLDER, YAML_NAME, CosyVoice2Config, load_configuration
 from talkover.tts.cosyvoice2.flow import Flow
 from talkover.tts.cosyvoice2.hift import Hift
 from talkover.tts.cosyvoice2.language_model import TextSpeechModel, load_text_speech_model
+from talkover.tts.cosyvoice2.onnx_models import SPEAKER_ENCODER_FILE, SPEECH_TOKENIZER_FILE
 from talkover.tts.cosyvoice2.streaming_layers import fused_weight_norm
 from talkover.tts.cosyvoice2.tokenizer import TextTokenizer, load_tokenizer
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+_NEEDED = (
+    YAML_NAME,
+    f"{TEXT_FOLDER}/config.json",
+    f"{TEXT_FOLDER}/vocab.json",
+    f"{TEXT_FOLDER}/merges.txt",
+    SPEECH_TOKENIZER_FILE,
+    SPEAKER_ENCODER_FILE,
+)
+_PARTS: tuple[Part, ...] = ("llm", "flow", "hift")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,12 +43,24 @@ class SpeechModels:
     device: torch.device
 
 
+def check_files(folder: Path) -> None:
+    """Raises EngineUnavailable, naming every file that the folder lacks."""
+    missing = [name for name in _NEEDED if not (folder / name).is_file()]
+    missing += [f"{part}.pt" for part in _PARTS if find_state_file(folder, part) is None]
+    if missing:
+        raise EngineUnavailable(
+            f"tts.model: {folder} is not a CosyVoice2 folder, it lacks {', '.join(missing)}; "
+            "talkover models pull cosyvoice2-0.5b fetches a whole one"
+        )
+
+
 def load_models(folder: Path, device: str = "auto", precision: str = "auto") -> SpeechModels:
     """Raises EngineUnavailable, naming the file and what is wrong with it.
 
     `device`: auto takes a GPU when there is one. `precision`: of the language model and the flow, auto is float32 on a
     CPU and bfloat16 on a GPU. The vocoder is always float32: its phase is a sum over the whole utterance.
     """
+    check_files(folder)
     chosen = _device(device)
     dtype = DTYPES.get(precision, torch.bfloat16 if chosen.type == "cuda" else torch.float32)
     config = load_configuration(folder)

@@ -290,7 +290,10 @@ class Scheduler:
         except EngineFailed:
             sound.close()
             raise
-        speech.open.append(_Piece(index, request, sound))
+        piece = _Piece(index, request, sound)
+        speech.open.append(piece)
+        if request.finished:  # an empty text
+            self._stop_thinking(piece)
 
     def _standings(self) -> list[Standing]:
         return [

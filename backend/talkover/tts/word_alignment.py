@@ -8,6 +8,7 @@ model has come to its end, how long the whole will be.
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from dataclasses import dataclass
 
@@ -21,10 +22,17 @@ FRAME_S = 0.01
 _FRAME = round(OUTPUT_RATE_HZ * FRAME_S)
 PAUSE_S = 0.12
 """a shorter gap is a stop consonant"""
-_QUIET_DB = 32.0
+_QUIET_DB = 26.0
 """below the loudest stretch so far: a pause"""
-_SNAP_S = 0.7
-"""a pause belongs to the punctuation that is expected at most this long before or after it"""
+_USUAL_PEAK_DB = -20.0
+"""of speech; what is far below is silence, also before the first word"""
+_NEAR_S, _NEAR_SHARE = 0.5, 0.35
+"""a pause belongs to the punctuation that is expected at most this long, or this share of the speech since the last
+pause, before or after it"""
+_SKIPPING = 1.2
+"""how unlikely it is that a rest is left out, in seconds of deviation per second of rest"""
+_LEARNED_FROM_S, _LEARNED_SHARE = 0.8, 0.5
+"""how much speech between two rests tells something, and how much it counts"""
 _MOST_OFF = 1.8
 """how much faster or slower than the voice's pace the rest of a text may be taken to be"""
 DEFAULT_PACE = 1.0
@@ -36,6 +44,8 @@ _SPOKEN = re.compile(
     r"|(?P<word>[^\W_\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff]+(?:['’.-]?[^\W_\u3041-\uffff]+)*)"
 )
 _VOWELS = re.compile(r"[aeiouyàáâäãåæèéêëìíîïòóôöõøœùúûüýÿ]+", re.IGNORECASE)
+_FINAL_S = 0.08
+"""words before a rest are drawn out"""
 _PAUSES_S = (("，,、;；:：—–-", 0.22), ("。．.！!？?…\n", 0.40))
 """how long a voice rests at a mark"""
 
@@ -58,7 +68,8 @@ def expected_words(text: str) -> list[Expected]:
         following = matches[index + 1].start() if index + 1 < len(matches) else len(text)
         between = text[match.end() : following]
         pause_s = max((rest_s for marks, rest_s in _PAUSES_S if any(mark in between for mark in marks)), default=0.0)
-        words.append(Expected(match.start(), match.end(), _speech_s(match), pause_s))
+        speech_s = _speech_s(match) + (_FINAL_S if pause_s else 0.0)
+        words.append(Expected(match.start(), match.end(), speech_s, pause_s))
     return words
 
 
@@ -83,17 +94,23 @@ class WordAligner:
         pauses_s = [word.pause_s for word in self._words]
         self._pauses_left_s = np.cumsum(pauses_s[::-1])[::-1] if pauses_s else np.zeros(0)
         """(n,) expected rests behind each word, the one at its own end included"""
-        self._borders_s = np.array([self._starts_s[i + 1] for i, pause_s in enumerate(pauses_s) if pause_s > 0])
-        """where rests are expected"""
+        ends_s = [float(end_s) for end_s in self._starts_s[1:]]
+        self._borders = [(0.0, 0.0), *((end_s, s) for end_s, s in zip(ends_s, pauses_s, strict=True) if s > 0)]
+        """where rests are expected, and how long ones; those heard and those passed over are taken out"""
+        self._anchor_s = 0.0
+        """where the last rest was heard, in expected speech"""
+        self._sound_since_s = self._sound_s = 0.0
+        """sound since then, and in all"""
         self._rate = 1.0 / pace
         self._position_s = 0.0
         """how far the speech has come, in expected speech"""
         self._n_given = 0
+        self._last_start_s = 0.0
         self._now_s = 0.0
-        """audio taken"""
+        """audio taken, in whole frames"""
         self._rest = np.zeros(0, np.float32)
         """less than a frame"""
-        self._peak_db = -60.0
+        self._peak_db = _USUAL_PEAK_DB
         self._quiet_s = 0.0
         """silence that the audio taken ends with"""
 
@@ -106,24 +123,24 @@ class WordAligner:
             return []
         rate = self._rate_for(total_s)
         path = [(self._now_s, self._position_s)]  # (time, position), the way through this stretch
-        end_s = self._now_s + samples.size / OUTPUT_RATE_HZ
         for is_loud, n_frames in _runs(self._loud_frames(samples)):
-            at_s, position_s = path[-1]
             run_s = n_frames * FRAME_S
-            if is_loud:
-                self._quiet_s = 0.0
-                path.append((at_s + run_s, position_s + rate * run_s))
-                continue
             was_pause = self._quiet_s >= PAUSE_S
-            self._quiet_s += run_s
-            if self._quiet_s < PAUSE_S:  # a consonant
-                path.append((at_s + run_s, position_s + rate * run_s))
+            self._quiet_s = 0.0 if is_loud else self._quiet_s + run_s
+            if self._quiet_s < PAUSE_S:  # speech, with the closures of its consonants
+                path.append((path[-1][0] + run_s, path[-1][1] + rate * run_s))
+                self._sound_s += run_s
+                self._sound_since_s += run_s
                 continue
-            if not was_pause and (border_s := self._border_near(position_s)) is not None:
+            if not was_pause and (border_s := self._border_near(path[-1][1])) is not None:
                 path = _ending_at(path, border_s)
-            path.append((at_s + run_s, path[-1][1]))
-        self._now_s = end_s
-        self._position_s = min(path[-1][1], float(self._starts_s[-1]))
+                self._rested_at(border_s)
+            path.append((path[-1][0] + run_s, path[-1][1]))
+        end_s = float(self._starts_s[-1])
+        if last:  # what is left has sounded by now
+            path = _ending_at(path, max(end_s, path[-1][1]))
+        self._now_s = path[-1][0]
+        self._position_s = min(path[-1][1], end_s)
         return self._given_out(path, rate, last)
 
     def _rate_for(self, total_s: float | None) -> float:
@@ -137,10 +154,33 @@ class WordAligner:
         return min(max(rate, self._rate / _MOST_OFF), self._rate * _MOST_OFF)
 
     def _border_near(self, position_s: float) -> float | None:
-        """The place of the rest that is expected nearest to `position_s`; the beginning is one, too."""
-        borders_s = np.concatenate([[0.0], self._borders_s])
-        nearest = float(borders_s[np.argmin(np.abs(borders_s - position_s))])
-        return nearest if abs(nearest - position_s) <= _SNAP_S else None
+        """The place of the rest that a pause at `position_s` is; none when it is an unexpected one.
+
+        Near rests are likely, and rests that would be passed over for a later one are not.
+        """
+        near_s = max(_NEAR_S, _NEAR_SHARE * (position_s - self._anchor_s))
+        best_s, least = None, math.inf
+        passed_over = 0.0
+        for border_s, pause_s in self._borders:
+            cost = abs(border_s - position_s) + passed_over
+            if abs(border_s - position_s) <= near_s and cost < least:
+                best_s, least = border_s, cost
+            passed_over += _SKIPPING * pause_s
+        return best_s
+
+    def _rested_at(self, border_s: float) -> None:
+        """The way from one rest to the next tells how fast the voice is."""
+        passed_s = border_s - self._anchor_s
+        if passed_s >= _LEARNED_FROM_S and self._sound_since_s > 0:
+            heard = min(max(passed_s / self._sound_since_s, self._rate / _MOST_OFF), self._rate * _MOST_OFF)
+            self._rate += _LEARNED_SHARE * (heard - self._rate)
+        self._anchor_s, self._sound_since_s = border_s, 0.0
+        self._borders = [border for border in self._borders if border[0] > border_s]
+
+    @property
+    def pace(self) -> float:
+        """Sound per expected second of what was taken; of use once all of it was."""
+        return self._sound_s / float(self._starts_s[-1]) if self._words else DEFAULT_PACE
 
     def _given_out(self, path: list[tuple[float, float]], rate: float, last: bool) -> list[Word]:
         times, places = (np.array(column) for column in zip(*path, strict=True))
@@ -150,7 +190,8 @@ class WordAligner:
             if start_s >= self._position_s and not last:
                 break
             word = self._words[self._n_given]
-            at_s = float(np.interp(start_s, places, times))
+            at_s = max(self._last_start_s, float(np.interp(start_s, places, times)))
+            self._last_start_s = at_s
             words.append(Word(word.start, word.end, 1000 * at_s, 1000 * (at_s + word.speech_s / rate)))
             self._n_given += 1
         return words
