@@ -2,7 +2,7 @@
 
 The answer is spoken while it comes. The `openai` client runs on one event loop in a thread of the engine; deadline,
 retries and cancelling are ours, so that talking over the agent closes the connection at once. Such servers tell no
-word times: words are spread over what is audible (`word_spread.py`).
+word times: they are estimated from the audio (`word_alignment.py`).
 
 Settings: `tts.base_url` (else OpenAI's), `tts.model`, `tts.timeout_s`, `tts.voice_names`, and the key from the variable
 that `tts.api_key_env` names (else OPENAI_API_KEY); a server other than OpenAI's may do without one.
@@ -32,7 +32,7 @@ from talkover.tts.phrase_cache import PhraseCache
 from talkover.tts.speech_stream import NotSpeech, SpeechDecoder
 from talkover.tts.voice_lists import OPENAI_VOICE_NAMES, voices_of
 from talkover.tts.voices import VOICE_ALIASES
-from talkover.tts.word_spread import SpeakingRate, WordSpread
+from talkover.tts.word_alignment import DEFAULT_PACE, WordAligner
 
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI
@@ -54,6 +54,8 @@ BACKOFF_S = 0.2
 RETRIED_STATUS = frozenset((408, 409, 429, 500, 502, 503, 504))
 MAX_SPEECH_S = 600
 """of one text, after which a server that never ends is left"""
+_LEARNING = 0.5
+"""weight of the newest text in the pace of a voice"""
 _TAIL_SAMPLES = ms_to_samples(10, OUTPUT_RATE_HZ)
 """silence that ends a text: by then every word can be placed"""
 
@@ -120,7 +122,8 @@ class OpenAiSpeech:
         self._asks_for_voices = not settings.voice_names and not endpoint.is_openai
         self._format = "pcm"
         """what the server is asked for; `wav` once it has refused the other"""
-        self._rates: dict[str, SpeakingRate] = {}
+        self._paces: dict[str, float] = {}
+        """by voice: seconds of sound per expected second, learned from text to text"""
         self._phrases = PhraseCache()
         self._client: AsyncOpenAI = openai.AsyncOpenAI(
             base_url=endpoint.base_url,
@@ -168,21 +171,21 @@ class OpenAiSpeech:
 
     def _spoken(self, text: str, how: VoiceSettings, is_stale: IsStale) -> Iterator[SpeechChunk]:
         """The speech with its words. The connection is closed when the caller leaves the iterator."""
-        rate = self._rates.setdefault(how.voice, SpeakingRate())
-        spread = WordSpread(text, rate.syllable_ms / how.speed)
+        pace = self._paces.get(how.voice, DEFAULT_PACE)
+        aligner = WordAligner(text, pace / how.speed)
         n_samples = 0
         for samples in self._streamed(text, how, is_stale):
             n_samples += samples.size
             if n_samples > MAX_SPEECH_S * OUTPUT_RATE_HZ:
                 raise EngineFailed(f"{self._endpoint.host}: more than {MAX_SPEECH_S} s of speech for one text")
-            yield SpeechChunk(samples, spread.feed(samples))
+            yield SpeechChunk(samples, tuple(aligner.feed(samples, None)))
         if is_stale():
             return
         if n_samples == 0:
             raise EngineFailed(f"{self._endpoint.host}: an answer without speech")
         tail = np.zeros(_TAIL_SAMPLES, np.float32)
-        yield SpeechChunk(tail, spread.finish(tail))
-        rate.learn(spread.syllables, spread.audible_ms * how.speed)
+        yield SpeechChunk(tail, tuple(aligner.feed(tail, None, last=True)))
+        self._paces[how.voice] = pace + _LEARNING * (aligner.pace * how.speed - pace)
 
     def _streamed(self, text: str, how: VoiceSettings, is_stale: IsStale) -> Iterator[Any]:
         """(n,) float32 at a time, never empty; ends early when stale. Raises EngineFailed."""
