@@ -20,6 +20,7 @@ from talkover.bench import (
     answers,
     barge_in,
     capacity,
+    cosyvoice2,
     detection,
     latency,
     machine,
@@ -45,8 +46,9 @@ PARTS: dict[str, Callable[[Setting], PartResult]] = {
     "vad": detection.measure,
     "recognition": recognition.measure,
     "paraformer": paraformer.measure,
+    "cosyvoice2": cosyvoice2.measure,
 }
-NOT_IN_QUICK = ("vad", "recognition", "paraformer")
+NOT_IN_QUICK = ("vad", "recognition", "paraformer", "cosyvoice2")
 SWITCH_INTERVAL_S = 0.001
 """the clients' threads must not wait for each other for longer than what is measured"""
 USAGE_FAULT = 2

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from golden import SELECTION
+from small_flow import numbers, tiny_flow, voice, whole
 
 torch = pytest.importorskip("torch", reason="needs the extra 'full'")
 
@@ -18,7 +19,6 @@ from talkover.tts.cosyvoice2.flow_decoder import WholeFrames  # noqa: E402
 from talkover.tts.cosyvoice2.flow_encoder import chunk_mask  # noqa: E402
 from talkover.tts.cosyvoice2.flow_matching import TABLE_FRAMES, NoiseTable  # noqa: E402
 from talkover.tts.cosyvoice2.parity_check import Pack  # noqa: E402
-from talkover.tts.cosyvoice2.voice_prompt import VoicePrompt, speaker_only, voice_prompt  # noqa: E402
 
 TOLERANCE = 5e-5
 BLOCK_IDS, AHEAD = 25, 3
@@ -30,47 +30,9 @@ def _inference():
         yield
 
 
-def tiny_flow(seed: int = 0, dtype: torch.dtype = torch.float32) -> Flow:
-    """Few layers, random weights that let every part have an effect, room for 8 s."""
-    config = load_configuration(SELECTION / "model_dir").flow
-    config = replace(
-        config,
-        vocab_size=97,
-        input_size=32,
-        encoder=replace(config.encoder, output_size=32, attention_heads=2, linear_units=48, num_blocks=1),
-        estimator=replace(
-            config.estimator, channels=(32,), attention_head_dim=8, n_blocks=1, num_mid_blocks=1, num_heads=2
-        ),
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        flow = Flow(config)
-        for name, value in flow.named_parameters():
-            if "norm" in name or "pos_bias" in name:
-                value.data += 0.3 * torch.randn_like(value)
-    flow.limit_context(8)
-    return flow.to(dtype).eval().requires_grad_(False)
-
-
 @pytest.fixture(scope="module")
 def flow() -> Flow:
     return tiny_flow()
-
-
-def numbers(n: int, seed: int) -> list[int]:
-    return torch.randint(0, 97, (n,), generator=torch.Generator().manual_seed(seed)).tolist()
-
-
-def voice(n_ids: int, seed: int = 1) -> VoicePrompt:
-    generator = torch.Generator().manual_seed(seed)
-    speaker = torch.randn(1, 192, generator=generator)
-    if n_ids == 0:
-        return speaker_only(speaker)
-    return voice_prompt((), numbers(n_ids, seed), torch.randn(1, 2 * n_ids, 80, generator=generator), speaker)
-
-
-def whole(flow: Flow, prompt: VoicePrompt, ids: list[int]) -> torch.Tensor:
-    return flow.whole(ids, prompt.flow_speech_ids, prompt.mel, prompt.speaker, streaming=True, finalize=True)
 
 
 def made(flow: Flow, state: FlowState, pieces: list[list[int]]) -> torch.Tensor:

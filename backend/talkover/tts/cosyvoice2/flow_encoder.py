@@ -92,6 +92,11 @@ class EncoderMemory:
     def advance(self, n_ids: int) -> None:
         self.ids += n_ids
 
+    @property
+    def stores(self) -> tuple[Tensor, Tensor]:
+        """All keys and values, before and after the up-sampling."""
+        return self._at_ids, self._at_frames
+
     def with_left(self, slot: int, x: Tensor, width: int) -> Tensor:
         x = torch.cat((self._tails[slot], x), dim=1)
         self._tails[slot] = x[:, -width:].clone()

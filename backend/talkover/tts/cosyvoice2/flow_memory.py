@@ -85,6 +85,15 @@ class DecoderMemory:
     def end_block(self, frames: int) -> None:
         self.frames += frames
 
+    def skip(self, frames: int) -> None:
+        """As if so many frames had been computed: for measuring what later ones cost."""
+        self.frames += frames
+
+    @property
+    def store(self) -> Tensor:
+        """All keys and values."""
+        return self._store
+
     def step(self, index: int) -> StepContext:
         """What the estimator knows of earlier frames at a step."""
         return StepContext(self._store[index], self._tails[index], self._at, self._visible)

@@ -1,0 +1,32 @@
+"""The part `cosyvoice2` of the benchmark by itself: `python -m talkover.bench.cosyvoice2_alone`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+
+from talkover.bench import report
+from talkover.bench.cosyvoice2 import measured
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m talkover.bench.cosyvoice2_alone", description=__doc__)
+    parser.add_argument("--long", action="store_true", help="20 s of speech in both ways, chunks up to 40 s")
+    parser.add_argument("--device", default="", metavar="cpu|cuda", help="else CUDA when there is one")
+    parser.add_argument("--dtype", default="", choices=("", "float32", "bfloat16", "float16"))
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write the figures as JSON")
+    given = parser.parse_args()
+    screen = Console()
+    with screen.status("") as status:
+        result = measured(
+            lambda what, _share: status.update(what), device=given.device, dtype=given.dtype, long=given.long
+        )
+    report.show([result], screen)
+    if given.output is not None:
+        report.write(given.output, {}, [result], {})
+
+
+if __name__ == "__main__":
+    main()
