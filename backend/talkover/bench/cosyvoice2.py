@@ -4,8 +4,8 @@ The cost of a forward does not depend on the values of weights or states, so wei
 and a place late in an utterance is reached by setting the counters and filling the memory. Our incremental
 flow and our flow recomputing everything with the hops of the released code run in one process on the same kernels.
 
-`make bench` measures a few chunks of each kind and adds them up; `python -m talkover.bench.cosyvoice2_alone --long` computes
-20 s of speech in both ways from beginning to end (about 12 minutes on two cores), and chunks up to 40 s.
+`make bench` measures a few chunks of each kind and adds them up; `python -m talkover.bench.cosyvoice2_alone --long`
+computes 20 s of speech in both ways from beginning to end (about 12 minutes on two cores), and chunks up to 40 s.
 """
 
 from __future__ import annotations

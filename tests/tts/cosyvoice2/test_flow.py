@@ -110,7 +110,7 @@ def test_noise_is_that_of_the_released_code_and_has_no_end(beginning: Beginning)
 # ------------------------------------------------------------------------------------------------------ incremental
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=14, deadline=None)
 @given(
     prompt_ids=st.sampled_from([0, 1, 13, 24, 25, 27, 28, 40, 52, 53, 78]),
     n_ids=st.integers(1, 140),
@@ -170,7 +170,7 @@ def alone(flow: Flow) -> dict[int, torch.Tensor]:
         return {n: whole(flow, voice(n), numbers(33, n)) for n in VOICES}
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=9, deadline=None)
 @given(data=st.data())
 def test_utterances_taking_turns_or_cancelled_anywhere_do_not_touch_each_other(
     flow: Flow, alone: dict[int, torch.Tensor], data: st.DataObject

@@ -71,7 +71,7 @@ def spoken(sound: IncrementalSound, ids: list[int], pushes: list[int]) -> np.nda
     return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(
     n_ids=st.integers(1, 70), prompt_ids=st.sampled_from([0, 20, 53]), pushes=st.lists(st.integers(1, 30), max_size=9)
 )
@@ -95,7 +95,7 @@ def test_without_ids_there_is_no_sound_and_no_work(flow: Flow, hift: Hift) -> No
     assert spoken(sound, [], []).size == 0
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=7, deadline=None)
 @given(steps=st.integers(0, 45))
 def test_a_sound_closed_at_any_step_leaves_nothing_behind(flow: Flow, hift: Hift, steps: int) -> None:
     sound = IncrementalSound(flow, SeamlessVocoder(hift), voice(53))

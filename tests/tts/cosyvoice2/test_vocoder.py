@@ -185,7 +185,7 @@ def test_weights_of_both_ages_are_fused() -> None:
 # -------------------------------------------------------------------------------------------------------- seamless
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(sizes=SIZES)
 def test_decoding_in_pieces_gives_the_samples_of_one_piece(pack: Pack, hift: Hift, sizes: list[int]) -> None:
     g = pack.tensors("hift_cases")
@@ -199,7 +199,7 @@ def test_decoding_in_pieces_gives_the_samples_of_one_piece(pack: Pack, hift: Hif
     assert (torch.cat(parts, dim=1) - g["wav.zero_noise"]).abs().max() < DECODE
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(sizes=SIZES)
 def test_seamless_samples_are_those_of_one_piece_and_at_most_20_frames_behind(
     hift: Hift, mel, sizes: list[int]
