@@ -1,7 +1,7 @@
 """A CosyVoice2 model folder in the official layout: small dimensions, random weights, noise for speech.
 
-Tokenizer and ONNX networks are those of the golden selection; the weights are made anew, so that every test that needs a
-voice has one without the whole golden pack.
+Tokenizer and ONNX networks are those of the golden selection; the weights are made anew, so that every test that needs
+a voice has one without the whole golden pack.
 """
 
 from __future__ import annotations

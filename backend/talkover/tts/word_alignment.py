@@ -7,6 +7,7 @@ model has come to its end, how long the whole will be.
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import math
 import re
@@ -31,6 +32,8 @@ _NEAR_S, _NEAR_SHARE = 0.5, 0.35
 pause, before or after it"""
 _SKIPPING = 1.2
 """how unlikely it is that a rest is left out, in seconds of deviation per second of rest"""
+_WAIT_S = 0.15
+"""how long the word behind a mark waits for the pause there, before it is taken to be spoken without one"""
 _LEARNED_FROM_S, _LEARNED_SHARE = 0.8, 0.5
 """how much speech between two rests tells something, and how much it counts"""
 _MOST_OFF = 1.8
@@ -111,6 +114,8 @@ class WordAligner:
         self._rest = np.zeros(0, np.float32)
         """less than a frame"""
         self._peak_db = _USUAL_PEAK_DB
+        self._waited_at_s = self._waited_s = 0.0
+        """the last rest that was waited for in vain, and how long the next one has been"""
         self._quiet_s = 0.0
         """silence that the audio taken ends with"""
 
@@ -128,9 +133,7 @@ class WordAligner:
             was_pause = self._quiet_s >= PAUSE_S
             self._quiet_s = 0.0 if is_loud else self._quiet_s + run_s
             if self._quiet_s < PAUSE_S:  # speech, with the closures of its consonants
-                path.append((path[-1][0] + run_s, path[-1][1] + rate * run_s))
-                self._sound_s += run_s
-                self._sound_since_s += run_s
+                self._go_on(path, run_s, rate)
                 continue
             if not was_pause and (border_s := self._border_near(path[-1][1])) is not None:
                 path = _ending_at(path, border_s)
@@ -142,6 +145,27 @@ class WordAligner:
         self._now_s = path[-1][0]
         self._position_s = min(path[-1][1], end_s)
         return self._given_out(path, rate, last)
+
+    def _go_on(self, path: list[tuple[float, float]], sound_s: float, rate: float) -> None:
+        """Speech for `sound_s`. Where a rest is due it waits for the pause a little, which may be late."""
+        self._sound_s += sound_s
+        self._sound_since_s += sound_s
+        at_s, place_s = path[-1]
+        end_s = at_s + sound_s
+        for border_s, _ in self._borders:
+            if border_s < place_s or border_s <= self._waited_at_s:
+                continue
+            reached_s = at_s + (border_s - place_s) / rate
+            if reached_s >= end_s:
+                break
+            wait_s = min(end_s - reached_s, _WAIT_S - self._waited_s)
+            path += [(reached_s, border_s), (reached_s + wait_s, border_s)]
+            at_s, place_s = path[-1]
+            self._waited_s += wait_s
+            if self._waited_s < _WAIT_S:
+                return
+            self._waited_at_s, self._waited_s = border_s, 0.0
+        path.append((end_s, place_s + rate * (end_s - at_s)))
 
     def _rate_for(self, total_s: float | None) -> float:
         """Expected speech per second of sound."""
@@ -174,7 +198,7 @@ class WordAligner:
         if passed_s >= _LEARNED_FROM_S and self._sound_since_s > 0:
             heard = min(max(passed_s / self._sound_since_s, self._rate / _MOST_OFF), self._rate * _MOST_OFF)
             self._rate += _LEARNED_SHARE * (heard - self._rate)
-        self._anchor_s, self._sound_since_s = border_s, 0.0
+        self._anchor_s, self._sound_since_s, self._waited_s = border_s, 0.0, 0.0
         self._borders = [border for border in self._borders if border[0] > border_s]
 
     @property
@@ -183,14 +207,13 @@ class WordAligner:
         return self._sound_s / float(self._starts_s[-1]) if self._words else DEFAULT_PACE
 
     def _given_out(self, path: list[tuple[float, float]], rate: float, last: bool) -> list[Word]:
-        times, places = (np.array(column) for column in zip(*path, strict=True))
         words: list[Word] = []
         while self._n_given < len(self._words):
             start_s = float(self._starts_s[self._n_given])
             if start_s >= self._position_s and not last:
                 break
             word = self._words[self._n_given]
-            at_s = max(self._last_start_s, float(np.interp(start_s, places, times)))
+            at_s = max(self._last_start_s, _time_at(start_s, path))
             self._last_start_s = at_s
             words.append(Word(word.start, word.end, 1000 * at_s, 1000 * (at_s + word.speech_s / rate)))
             self._n_given += 1
@@ -213,6 +236,15 @@ def _runs(flags: NDArray[np.bool_]) -> list[tuple[bool, int]]:
     borders = np.flatnonzero(np.diff(flags)) + 1
     edges = [0, *borders.tolist(), flags.size] if flags.size else []
     return [(bool(flags[start]), end - start) for start, end in itertools.pairwise(edges)]
+
+
+def _time_at(place_s: float, path: list[tuple[float, float]]) -> float:
+    """When `path` leaves `place_s`, or the nearest place it comes to."""
+    index = bisect.bisect_right([place for _, place in path], place_s) - 1
+    if index < 0:
+        return path[0][0]
+    (at_s, place), (next_s, next_place) = path[index], path[min(index + 1, len(path) - 1)]
+    return at_s + (next_s - at_s) * (place_s - place) / (next_place - place) if next_place > place else at_s
 
 
 def _ending_at(path: list[tuple[float, float]], position_s: float) -> list[tuple[float, float]]:
