@@ -109,7 +109,8 @@ def flow_figures(models: Measured, details: list[dict[str, Any]], *, long: bool)
     yield Figure("  incremental by recomputing", "", value=incremental / recomputing, targets=limit)
     per_second = models.flow.bytes_per_second() / 1e6
     yield Figure("flow: memory per second seen", "MB", value=per_second, note="in one buffer, made in advance")
-    details.append({"exact": exact, "bounded": bounded, "whole_calls": calls})
+    costs = {"one second, at": exact, "one second, bounded, at": bounded, "a whole call of frames": calls}
+    details.append({name: {str(at): cost for at, cost in those.items()} for name, those in costs.items()})
 
 
 def recomputed_frames(seconds: int, prompt_ids: int = 75) -> list[int]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from rich.console import Console
 
 from talkover.bench import report
 from talkover.bench.cosyvoice2 import measured
+
+_PIPED_WIDTH = 150
 
 
 def main() -> None:
@@ -18,7 +21,7 @@ def main() -> None:
     parser.add_argument("--dtype", default="", choices=("", "float32", "bfloat16", "float16"))
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the figures as JSON")
     given = parser.parse_args()
-    screen = Console()
+    screen = Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
     with screen.status("") as status:
         result = measured(
             lambda what, _share: status.update(what), device=given.device, dtype=given.dtype, long=given.long

@@ -198,8 +198,8 @@ def test_utterances_taking_turns_or_cancelled_anywhere_do_not_touch_each_other(
     for state in states.values():
         state.close()
         state.close()
-    assert flow.buffers is not None
-    assert 0 < len(flow.buffers) <= 4  # given back, and not piled up
+    assert flow.pool is not None
+    assert 0 < len(flow.pool) <= 4  # given back, and not piled up
     for n in VOICES:  # in buffers others have left
         state = flow.start(flow.prompt_state(voice(n)))
         assert (made(flow, state, [numbers(33, n)]) - alone[n]).abs().max() < TOLERANCE

@@ -102,13 +102,13 @@ def test_a_sound_closed_at_any_step_leaves_nothing_behind(flow: Flow, hift: Hift
     sound.push(numbers(60, 10))
     for _ in range(steps):
         sound.step()
-    idle = 0 if flow.buffers is None else len(flow.buffers)
+    idle = 0 if flow.pool is None else len(flow.pool)
     begun = steps > 0
     sound.close()
     sound.close()
     assert not sound.ready
     assert sound.step() is None
-    assert flow.buffers is None or len(flow.buffers) in ({idle, idle + 1} if begun else {idle})
+    assert flow.pool is None or len(flow.pool) in ({idle, idle + 1} if begun else {idle})
     fresh = IncrementalSound(flow, SeamlessVocoder(hift), voice(53), seed=1)
     again = IncrementalSound(flow, SeamlessVocoder(hift), voice(53), seed=1)
     ids = numbers(30, 11)

@@ -98,12 +98,13 @@ class Flow(nn.Module):
         self.encoder_proj = nn.Linear(config.encoder.output_size, config.output_size)
         self.decoder = FlowMatching(config)
         self._prompts: OrderedDict[str, PromptState] = OrderedDict()
-        self.buffers: BufferPool | None = None
+        self.pool: BufferPool | None = None
         """idle ones; made with the first utterance, when device and dtype are known"""
         self._context_frames = self._in_blocks(DEFAULT_CONTEXT_S)
 
     # ---------------------------------------------------------------------------------------------- whole utterances
 
+    @torch.inference_mode()
     def whole(
         self,
         ids: Sequence[int],
@@ -153,6 +154,7 @@ class Flow(nn.Module):
                 return state
         raise AssertionError("prompt_steps ends with a state")
 
+    @torch.inference_mode()
     def prompt_steps(self, prompt: VoicePrompt) -> Iterator[PromptState | None]:
         """The same step by step: None after each, the state at last."""
         if (known := self._prompts.get(prompt.key)) is not None:
@@ -184,12 +186,13 @@ class Flow(nn.Module):
             self._prompts.popitem(last=False)
         yield state
 
+    @torch.inference_mode()
     def start(self, prompt: PromptState) -> FlowState:
         """An utterance with that voice. Close it."""
-        if self.buffers is None:
-            self.buffers = BufferPool(self.decoder.shape, self.encoder_proj.weight, keep=_BUFFERS_KEPT)
+        if self.pool is None:
+            self.pool = BufferPool(self.decoder.shape, self.encoder_proj.weight, keep=_BUFFERS_KEPT)
         frames = prompt.decoder.frames
-        buffer = self.buffers.take(frames + self._context_frames, prompt.key)
+        buffer = self.pool.take(frames + self._context_frames, prompt.key)
         decoder = DecoderMemory(self.decoder.shape, buffer.store, frames)
         decoder.take_over(prompt.decoder, frames_are_there=buffer.prompt_key == prompt.key)
         buffer.prompt_key = prompt.key
@@ -199,7 +202,7 @@ class Flow(nn.Module):
             decoder=decoder,
             pending=list(prompt.remaining),
             _buffer=buffer,
-            _pool=self.buffers,
+            _pool=self.pool,
         )
 
     def ids_until_block(self, state: FlowState) -> int:
@@ -217,6 +220,7 @@ class Flow(nn.Module):
         state.extending = True
         return self._extended(state, ids, last)
 
+    @torch.inference_mode()
     def _extended(self, state: FlowState, ids: Sequence[int], last: bool) -> Iterator[Tensor | None]:
         block, ahead = self.config.encoder.static_chunk_size, self.config.pre_lookahead_len
         state.pending.extend(ids)

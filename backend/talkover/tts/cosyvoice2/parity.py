@@ -3,8 +3,8 @@
 The folder holds a small checkpoint (`config.json`, `llm`, `flow` and `hift.safetensors`, `model_dir/`) and, in files
 `*_cases`, inputs with what the released code made of them; sizes and seeds are those of the folder. Prints the largest
 difference of each quantity beside what is allowed. Exit code 0 only if all hold, 1 if one does not or could not be
-compared, 2 for wrong arguments. The last two rows of the flow and of the streaming compare the incremental computation
-with the recorded streaming result.
+compared, 2 for wrong arguments. Rows that say `incremental`, `seamless` or `in pieces` are this package's own ways,
+compared with the recorded result of the whole.
 """
 
 from __future__ import annotations

@@ -90,6 +90,7 @@ class SeamlessStream:
     """samples"""
     _guessed: _Guess | None = None
 
+    @torch.inference_mode()
     def extend(self, mel: Tensor, *, last: bool = False) -> Samples:
         """T may be 0."""
         if self.frames + mel.shape[2] == 0:
@@ -148,6 +149,7 @@ class CompatibleStream:
     samples: Tensor | None = None
     """(3840,)"""
 
+    @torch.inference_mode()
     def extend(self, mel: Tensor, *, last: bool = False) -> Samples:
         """At least nine frames unless `last`."""
         if self.mel is not None:
