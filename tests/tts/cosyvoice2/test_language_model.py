@@ -18,6 +18,7 @@ from talkover.engines import EngineFailed
 from talkover.tts.cosyvoice2.bistream import BistreamDecoding
 from talkover.tts.cosyvoice2.checkpoint import CheckpointMismatch, read_state
 from talkover.tts.cosyvoice2.configuration import LlmConfig, load_configuration, load_golden_configuration
+from talkover.tts.cosyvoice2.decode_step import bucket
 from talkover.tts.cosyvoice2.decoding import Symbols, UtteranceDecoding
 from talkover.tts.cosyvoice2.language_model import LanguageModel, LmRequest, TextSpeechModel, load_text_speech_model
 
@@ -48,12 +49,30 @@ def difference(got: Any, wanted: Any) -> float:
     return float((got - wanted).abs().max())
 
 
-@needs_whole_pack
-@pytest.mark.parametrize("golden", [WHOLE], ids=["whole"])
-def test_hidden_states_equal_those_of_the_released_code(golden: Path) -> None:
-    lm = load(golden)
-    tensors = load_file(golden / "lm_cases.safetensors")
-    document = read_json(golden / "lm_cases.json")
+def body_of_the_selection() -> tuple[LanguageModel, dict[str, torch.Tensor]]:
+    """The model with the embeddings that the cases read and no others, and the hidden states they give."""
+    stored = load_file(SELECTION / "lm_beginning.safetensors")
+    config = load_golden_configuration(SELECTION)
+    with torch.device("meta"):
+        shapes = {name: value.shape for name, value in TextSpeechModel(config.llm).state_dict().items()}
+    state = {name: torch.zeros(shape) for name, shape in shapes.items()}
+    for name, value in state.items():
+        stem = name.removesuffix("weight")
+        if f"{stem}rows" in stored:
+            value[stored.pop(f"{stem}rows")] = stored.pop(name)
+        elif name in stored:
+            value.copy_(stored.pop(name))
+    model = load_text_speech_model(state, config.llm, CPU, torch.float32)
+    return LanguageModel(model, config.llm, config.sampling), stored
+
+
+@pytest.mark.parametrize("whole", [False, pytest.param(True, marks=needs_whole_pack)], ids=["selection", "whole"])
+def test_hidden_states_equal_those_of_the_released_code(whole: bool) -> None:
+    if whole:
+        lm, tensors = load(WHOLE), load_file(WHOLE / "lm_cases.safetensors")
+    else:
+        lm, tensors = body_of_the_selection()
+    document = read_json(SELECTION / "lm_cases.json")
     cases = {name: (case, name) for name, case in document["cases"].items()}
     cases |= {name: (case, f"bi.{name}") for name, case in document["bistream"].items()}
     for name, (case, prefix) in cases.items():
@@ -314,3 +333,23 @@ def test_half_precision_stays_near(small: LanguageModel, dtype: torch.dtype) -> 
     assert near.dtype is dtype
     assert float((near.float() - whole).abs().max()) < 0.1
     assert model.log_probs(near[:, -1]).dtype is torch.float32
+
+
+def test_sizes_of_recorded_steps_are_few() -> None:
+    assert [bucket(n, 1, 12) for n in (1, 2, 3, 5, 9, 12)] == [1, 2, 4, 8, 12, 12]
+    assert [bucket(n, 256, 2048) for n in (1, 256, 257, 1500, 2048)] == [256, 256, 512, 2048, 2048]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_recorded_steps_give_what_single_kernels_give(small: LanguageModel) -> None:
+    device = torch.device("cuda")
+    model = load_text_speech_model(small.model.state_dict(), small.config, device, torch.float32)
+    recorded = LanguageModel(model, small.config, small.sampling, max_requests=6, capacity=160)
+
+    def generations(lm: LanguageModel) -> list[list[int]]:
+        texts = [[1, 2, 3], [4, 5], [6, 7, 8, 9]]
+        decodings = [UtteranceDecoding(lm.config, text, n_ids=(5, 10 + len(text))) for text in texts]
+        return generated(lm, [lm.open(decoding, seed=index) for index, decoding in enumerate(decodings)])
+
+    assert generations(recorded) == generations(small)

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from talkover.tts.cosyvoice2.configuration import SamplingConfig
-from talkover.tts.cosyvoice2.language_model import recent_ids
+from talkover.tts.cosyvoice2.decode_step import recent_ids
 from talkover.tts.cosyvoice2.sampling import NO_ID, draw, draw_as_released, final_probabilities, nucleus
 
 TOLERANCE = 1e-6

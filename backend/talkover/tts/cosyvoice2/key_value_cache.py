@@ -31,9 +31,16 @@ class KeyValueCache:
     """
 
     def __init__(
-        self, config: QwenConfig, n_slots: int, capacity: int, device: torch.device, dtype: torch.dtype
+        self,
+        config: QwenConfig,
+        n_slots: int,
+        capacity: int,
+        device: torch.device,
+        dtype: torch.dtype,
+        n_spare: int = 0,
     ) -> None:
-        shape = (n_slots, config.num_key_value_heads, capacity, config.head_dim)
+        """`n_spare`: rows behind the slots that no request gets."""
+        shape = (n_slots + n_spare, config.num_key_value_heads, capacity, config.head_dim)
         # zeros, not whatever was in memory: a weight of 0 does not hide a NaN
         self.keys = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(config.num_hidden_layers)]
         self.values = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(config.num_hidden_layers)]

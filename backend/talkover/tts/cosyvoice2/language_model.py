@@ -19,9 +19,10 @@ from transformers.models.qwen2.modeling_qwen2 import Qwen2RotaryEmbedding
 
 from talkover.tts.cosyvoice2.checkpoint import load_strict
 from talkover.tts.cosyvoice2.configuration import LlmConfig, QwenConfig, SamplingConfig
+from talkover.tts.cosyvoice2.decode_step import GraphedStep, StepInputs, StepModel, recent_ids
 from talkover.tts.cosyvoice2.decoding import Decoding, Symbols
 from talkover.tts.cosyvoice2.key_value_cache import CacheSlot, KeyValueCache, StepCache, span_of
-from talkover.tts.cosyvoice2.sampling import NO_ID, draw, draw_as_released
+from talkover.tts.cosyvoice2.sampling import draw, draw_as_released
 
 PIECE_POSITIONS = 32
 """of a prompt that are read in one go: 0.4 s on two cores at the released size; a cancelled request waits no longer"""
@@ -159,7 +160,12 @@ class LanguageModel:
         self.config = config
         self.sampling = sampling
         self.device = weight.device
-        self.cache = KeyValueCache(config.qwen, max_requests, capacity, weight.device, weight.dtype)
+        on_gpu = weight.device.type == "cuda"
+        self.cache = KeyValueCache(
+            config.qwen, max_requests, capacity, weight.device, weight.dtype, n_spare=int(on_gpu)
+        )
+        self._step_model = StepModel(model, model.log_probs, self.cache, sampling, config.speech_token_size)
+        self._graphed = GraphedStep(self._step_model, max_requests, max_requests) if on_gpu else None
 
     def open(self, decoding: Decoding, seed: int = 0, released_generator: torch.Generator | None = None) -> LmRequest:
         """Raises EngineFailed when all slots are taken.
@@ -210,35 +216,57 @@ class LanguageModel:
     def _advance(self, requests: Sequence[LmRequest]) -> list[int | None]:
         """One forward over as many symbols of each, and a draw where an id follows."""
         pieces = [request.read(PIECE_POSITIONS) for request in requests]
-        hidden = self.hidden_states([symbols for symbols, _ in pieces], [request.slot for request in requests])
+        symbols = [symbols for symbols, _ in pieces]
         if not pieces[0][1]:  # a piece of a prompt, which is always alone
+            self.hidden_states(symbols, [requests[0].slot])
             return [None]
-        drawn = self._draw(requests, self.model.log_probs(hidden[:, -1]))
-        return [request.decoding.advance(number) for request, number in zip(requests, drawn, strict=True)]
+        if len(symbols[0]) == 1 and all(request.released_generator is None for request in requests):
+            drawn = self._decode(requests, symbols)
+        else:
+            hidden = self.hidden_states(symbols, [request.slot for request in requests])
+            drawn = self._draw(requests, self.model.log_probs(hidden[:, -1]))
+        forced = [request.decoding.forced for request in requests]
+        chosen = [number if must is None else must for must, number in zip(forced, drawn, strict=True)]
+        return [request.decoding.advance(number) for request, number in zip(requests, chosen, strict=True)]
+
+    def _decode(self, requests: Sequence[LmRequest], symbols: Sequence[Sequence[int]]) -> list[int]:
+        """The ids that follow one symbol of each request."""
+        slots = [request.slot for request in requests]
+        rows = [slot.row for slot in slots]
+        inputs = StepInputs(
+            torch.tensor(symbols, device=self.device),
+            torch.tensor(rows, device=self.device),
+            torch.tensor([[slot.length] for slot in slots], device=self.device),
+            *self._drawing(requests),
+        )
+        n_keys = max(slot.length for slot in slots) + 1
+        if self._graphed is not None:
+            drawn = self._graphed.drawn(inputs, n_keys)
+        else:
+            drawn = self._step_model.drawn(inputs, n_keys, span_of(rows))
+        for slot in slots:
+            slot.length += 1
+        return drawn.tolist()
 
     def _draw(self, requests: Sequence[LmRequest], log_probs: Tensor) -> list[int]:
-        """An id per row of (B, n_outputs), with what each request forbids or forces."""
-        banned = [(row, number) for row, request in enumerate(requests) for number in request.decoding.banned]
-        if banned:
-            rows, numbers = torch.tensor(banned, device=self.device).unbind(-1)
-            log_probs[rows, numbers] = -torch.inf
-        recent = [recent_ids(request.decoding.history, self.sampling.win_size) for request in requests]
-        drawn: list[int] = draw(
-            log_probs,
-            torch.tensor(recent, device=self.device),
-            torch.tensor([request.uniform() for request in requests], dtype=torch.float64, device=self.device),
-            self.sampling,
-        ).tolist()
+        """An id per row of (B, n_outputs)."""
+        banned, recent, uniform = self._drawing(requests)
+        log_probs[:, self.config.eos :].masked_fill_(banned, -torch.inf)
+        drawn: list[int] = draw(log_probs, recent, uniform, self.sampling).tolist()
         for row, request in enumerate(requests):
-            if (forced := request.decoding.forced) is not None:
-                drawn[row] = forced
-            elif request.released_generator is not None:
+            if request.released_generator is not None and request.decoding.forced is None:
                 history = request.decoding.history
                 drawn[row] = draw_as_released(log_probs[row], history, self.sampling, request.released_generator)
         return drawn
 
-
-def recent_ids(history: Sequence[int], n: int) -> list[int]:
-    """The last `n` ids, filled up in front."""
-    newest = list(history[-n:])
-    return [NO_ID] * (n - len(newest)) + newest
+    def _drawing(self, requests: Sequence[LmRequest]) -> tuple[Tensor, Tensor, Tensor]:
+        """What each request forbids, its newest ids and its random numbers; see `StepInputs`."""
+        beyond = range(self.config.eos, self.config.n_outputs)
+        banned = [[number in request.decoding.banned for number in beyond] for request in requests]
+        recent = [recent_ids(request.decoding.history, self.sampling.win_size) for request in requests]
+        uniform = [request.uniform() for request in requests]
+        return (
+            torch.tensor(banned, device=self.device),
+            torch.tensor(recent, device=self.device),
+            torch.tensor(uniform, dtype=torch.float64, device=self.device),
+        )
