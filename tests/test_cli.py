@@ -66,9 +66,9 @@ def test_serve_lists_every_problem_of_the_configuration_and_ends_with_2() -> Non
 
 
 def test_serve_says_that_a_planned_engine_is_not_there_yet() -> None:
-    result = talkover("serve", "--config", str(resource("configs") / "mandarin.toml"))
+    result = talkover("serve", "--set", "tts.engine=voxcpm")
     assert result.returncode == 2
-    assert "tts.engine: 'cosyvoice2' is planned and not there yet" in result.stderr
+    assert "tts.engine: 'voxcpm' is planned and not there yet" in result.stderr
     assert "Traceback" not in result.stderr
 
 
@@ -226,8 +226,8 @@ def test_doctor_says_which_models_are_missing_and_fetches_none(monkeypatch: pyte
     mandarin = resource("configs") / "mandarin.toml"
     missing = finding("model", load_settings(mandarin, ["server.port=0", place], {}), **home)
     assert missing.status == "problem"
-    assert "about 3.0 GB" in missing.detail
-    assert missing.remedy == "talkover models pull paraformer-zh-streaming paraformer-zh ct-punc"
+    assert "about 6.1 GB" in missing.detail
+    assert missing.remedy == "talkover models pull paraformer-zh-streaming paraformer-zh ct-punc cosyvoice2-0.5b"
     other = load_settings(None, ["server.port=0", place, "asr.engine=sensevoice"], {})
     assert finding("model", other, **home).remedy == "talkover models pull sensevoice-small --accept-licence"
     folder = tmp_path / "Systran--faster-whisper-small"
@@ -262,6 +262,6 @@ def test_doctor_ends_well_only_when_the_configured_engines_start() -> None:
     well = talkover("doctor", "--set", "server.port=0")
     assert well.returncode == 0, well.stdout
     assert "The configured engines start." in well.stdout
-    ill = talkover("doctor", "--set", "server.port=0", "--set", "tts.engine=cosyvoice2")
+    ill = talkover("doctor", "--set", "server.port=0", "--set", "tts.engine=voxcpm")
     assert ill.returncode == 1
     assert "planned and not there yet" in ill.stdout

@@ -6,7 +6,6 @@ the language model's body are not in that file but in `CosyVoice-BlankEN/config.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from typing import Any
 
 from talkover.engines import EngineUnavailable
 from talkover.tts.cosyvoice2.hyperpyyaml import parse_hyperpyyaml
+from talkover.tts.cosyvoice2.typed_values import ValueReader
 
 YAML_NAME = "cosyvoice2.yaml"
 TEXT_FOLDER = "CosyVoice-BlankEN"
@@ -207,7 +207,7 @@ def load_golden_configuration(folder: Path) -> CosyVoice2Config:
 
 
 def from_golden_tree(tree: Mapping[str, Any], origin: str) -> CosyVoice2Config:
-    reader = _Reader(tree)
+    reader = ValueReader(tree)
     llm, flow, hift = reader.section("llm"), reader.section("flow"), reader.section("hift")
     return _finished(
         reader,
@@ -227,8 +227,8 @@ def from_golden_tree(tree: Mapping[str, Any], origin: str) -> CosyVoice2Config:
 
 def from_yaml_tree(tree: Mapping[str, Any], qwen: Mapping[str, Any], origin: str) -> CosyVoice2Config:
     """`tree`: what `parse_hyperpyyaml` gives; `qwen`: the body's config.json."""
-    reader = _Reader(tree)
-    body = _Reader(qwen, f"{TEXT_FOLDER}/config.json ", reader.problems)
+    reader = ValueReader(tree)
+    body = ValueReader(qwen, f"{TEXT_FOLDER}/config.json ", reader.problems)
     if (kind := qwen.get("model_type")) != "qwen2":
         reader.problems.append(f"{TEXT_FOLDER}/config.json model_type: must be 'qwen2', got {kind!r}")
     llm, flow, hift = reader.section("llm"), reader.section("flow"), reader.section("hift")
@@ -251,19 +251,19 @@ def from_yaml_tree(tree: Mapping[str, Any], qwen: Mapping[str, Any], origin: str
 
 
 def _finished(
-    reader: _Reader,
+    reader: ValueReader,
     origin: str,
     *,
-    llm: _Reader,
-    qwen: _Reader,
-    sampling: _Reader,
-    flow: _Reader,
-    estimator: _Reader,
-    cfm: _Reader,
-    hift: _Reader,
+    llm: ValueReader,
+    qwen: ValueReader,
+    sampling: ValueReader,
+    flow: ValueReader,
+    estimator: ValueReader,
+    cfm: ValueReader,
+    hift: ValueReader,
     f0_cond_channels: int,
     sample_rate_hz: int,
-    mel: _Reader,
+    mel: ValueReader,
 ) -> CosyVoice2Config:
     encoder, istft = flow.section("encoder"), hift.section("istft_params")
     config = CosyVoice2Config(
@@ -383,68 +383,6 @@ def _contradictions(config: CosyVoice2Config) -> list[str]:
         ("num_attention_heads modulo num_key_value_heads", qwen.num_attention_heads % qwen.num_key_value_heads, 0),
     )
     return [f"{name}: must be {wanted}, got {value}" for name, value, wanted in facts if value != wanted]
-
-
-class _Reader:
-    """Takes typed values out of a parsed file and notes what is missing or wrong instead of stopping at it."""
-
-    def __init__(self, tree: Mapping[str, Any], prefix: str = "", problems: list[str] | None = None) -> None:
-        self.tree = tree
-        self.problems: list[str] = [] if problems is None else problems
-        self._prefix = prefix
-
-    def section(self, key: str, *, optional: bool = False) -> _Reader:
-        value = self.tree.get(key)
-        if not isinstance(value, dict):
-            if not (optional and value is None):
-                self._wrong(key, value, "a section")
-            value = {}
-        return _Reader(value, f"{self._prefix}{key}.", self.problems)
-
-    def whole(self, key: str, default: int | None = None, *, at_least: int = 0) -> int:
-        value = self.tree.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
-            self._wrong(key, value, f"a whole number of at least {at_least}")
-            return max(1, at_least)
-        return value
-
-    def number(self, key: str, default: float) -> float:
-        value = self.tree.get(key, default)
-        if isinstance(value, str):  # YAML 1.1 takes 1e-06 for a word
-            with contextlib.suppress(ValueError):
-                value = float(value)
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            self._wrong(key, value, "a number")
-            return default
-        return float(value)
-
-    def one_of(self, key: str, choices: tuple[str, ...], default: str) -> str:
-        value = self.tree.get(key, default)
-        if value not in choices:
-            self._wrong(key, value, " or ".join(repr(choice) for choice in choices))
-            return default
-        return str(value)
-
-    def wholes(self, key: str, default: tuple[int, ...] | None = None) -> tuple[int, ...]:
-        value = self.tree.get(key, default)
-        if not isinstance(value, (list, tuple)) or not all(type(item) is int and item > 0 for item in value):
-            self._wrong(key, value, "a list of whole numbers above 0")
-            return default or (1,)
-        return tuple(int(item) for item in value)
-
-    def tables(self, key: str) -> tuple[tuple[int, ...], ...]:
-        value = self.tree.get(key)
-        if not isinstance(value, (list, tuple)):
-            self._wrong(key, value, "a list of lists")
-            return ()
-        rows = {str(index): row for index, row in enumerate(value)}
-        reader = _Reader(rows, f"{self._prefix}{key}.", self.problems)
-        return tuple(reader.wholes(index) for index in rows)
-
-    def _wrong(self, key: str, value: object, allowed: str) -> None:
-        self.problems.append(
-            f"{self._prefix}{key}: " + (f"must be {allowed}, got {value!r}" if value is not None else "is missing")
-        )
 
 
 def _pair(values: tuple[int, ...]) -> tuple[int, int]:
