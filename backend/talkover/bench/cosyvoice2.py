@@ -41,12 +41,14 @@ def measure(setting: Setting) -> PartResult:
     return measured(setting.advance, device="", dtype="", long=False)
 
 
-def measured(advance: Callable[[str, float], None], *, device: str, dtype: str, long: bool) -> PartResult:
+def measured(
+    advance: Callable[[str, float], None], *, device: str, dtype: str, long: bool, wall: bool = False
+) -> PartResult:
     from talkover.bench.cosyvoice2_models import Measured, device_and_dtype
 
     chosen, precision = device_and_dtype(device, dtype)
     advance("making weights", 0.0)
-    models = Measured(chosen, precision)
+    models = Measured(chosen, precision, wall=wall)
     figures: list[Figure] = []
     details: list[dict[str, Any]] = []
     steps: tuple[tuple[str, Callable[[], Iterable[Figure]]], ...] = (
@@ -66,7 +68,7 @@ def measured(advance: Callable[[str, float], None], *, device: str, dtype: str, 
         "20 s in all was computed from beginning to end"
         if long
         else "20 s in all is added up from chunks measured at several lengths; cosyvoice2_alone --long computes it",
-        f"two cores are the target's machine; {usable_cores()} here, {models.threads} used",
+        f"{models.threads} torch threads on {usable_cores()} cores",
     )
     return PartResult("cosyvoice2", _TITLE, tuple(figures), remarks, details)
 
@@ -78,13 +80,13 @@ def flow_figures(models: Measured, details: list[dict[str, Any]], *, long: bool)
     places = [place for place in (*SECONDS, *([LONG_SECONDS] if long else [])) if models.has_room(place)]
     unit = models.unit
     yield Figure("flow: prompt of 3 s, once per voice", unit, value=models.prompt_cost())
-    exact = {place: models.block_cost(place, places[-1]) for place in places}
+    exact = models.block_costs(places, places[-1])
     for place, cost in exact.items():
         yield Figure(f"flow: one second of audio, {place} s in", unit, value=cost)
     if HOPS_OF in exact:
         limit = (Target("value", GROWTH_LIMIT),)
         yield Figure("  growth from 2 s to 20 s", "x", value=exact[HOPS_OF] / exact[2], targets=limit)
-    bounded = {place: models.block_cost(place, BOUNDED_CONTEXT_S) for place in (2, places[-1])}
+    bounded = models.block_costs((2, places[-1]), BOUNDED_CONTEXT_S)
     limit = (Target("value", BOUNDED_GROWTH_LIMIT),)
     note = (
         f"context {BOUNDED_CONTEXT_S:g} s and the prompt; mel deviates by {models.bounded_deviation():.0%} of its std"
@@ -172,5 +174,10 @@ def total_figures(figures: Sequence[Figure], models: Measured) -> Iterator[Figur
     vocoder = named["vocoder: one second of audio, seamless"]
     ids = named["LM: ids a second, 1 request"]
     note = "language model, flow at 5 s, vocoder"
-    yield Figure("real-time factor, one request", "", value=flow + vocoder + IDS_PER_S / ids, note=note)
+    yield Figure(
+        "all stages for one second of audio, one request",
+        models.unit,
+        value=flow + vocoder + IDS_PER_S / ids,
+        note=note,
+    )
     yield Figure("peak memory", "GB", value=models.peak_memory_gb(), note=models.memory_meaning)

@@ -20,11 +20,16 @@ def main() -> None:
     parser.add_argument("--device", default="", metavar="cpu|cuda", help="else CUDA when there is one")
     parser.add_argument("--dtype", default="", choices=("", "float32", "bfloat16", "float16"))
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the figures as JSON")
+    parser.add_argument("--wall", action="store_true", help="wall time of all cores instead of processor time of one")
     given = parser.parse_args()
     screen = Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
     with screen.status("") as status:
         result = measured(
-            lambda what, _share: status.update(what), device=given.device, dtype=given.dtype, long=given.long
+            lambda what, _share: status.update(what),
+            device=given.device,
+            dtype=given.dtype,
+            long=given.long,
+            wall=given.wall,
         )
     report.show([result], screen)
     if given.output is not None:

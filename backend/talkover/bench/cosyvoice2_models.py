@@ -1,7 +1,7 @@
 """The released dimensions of CosyVoice2 with random weights, and single costs of its stages. Needs torch.
 
-On a CPU the unit is processor time of this process, which other processes on the machine do not inflate as they do wall
-time; with one thread it is what one core needs. On CUDA it is wall time up to a synchronisation.
+On a CPU the unit is processor time of one thread, which other processes on the machine inflate less than wall time; on
+CUDA it is wall time up to a synchronisation.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 import resource
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from talkover.tts.cosyvoice2.configuration import (
+    EULER_STEPS,
     CfmConfig,
     CosyVoice2Config,
     EncoderConfig,
@@ -39,6 +40,7 @@ from talkover.tts.cosyvoice2.streaming import IncrementalSound, ReleasedHops, al
 from talkover.tts.cosyvoice2.vocoder import CompatibleVocoder, SeamlessVocoder
 from talkover.tts.cosyvoice2.voice_prompt import VoicePrompt, voice_prompt
 
+BLOCK_ROUNDS, BLOCK_STEPS = 3, 5
 PROMPT_IDS, TEXT_IDS, PROMPT_TEXT_IDS = 75, 30, 20
 BLOCK_IDS = 25
 LM_STEPS = 6
@@ -122,7 +124,11 @@ def device_and_dtype(device: str, dtype: str) -> tuple[torch.device, torch.dtype
 class Measured:
     """The models, and what their stages cost in seconds."""
 
-    def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, device: torch.device, dtype: torch.dtype, *, wall: bool = False) -> None:
+        """`wall`: on a CPU measure wall time of all cores instead of processor time of one."""
+        self._wall = wall or device.type == "cuda"
+        if not self._wall:
+            torch.set_num_threads(1)
         torch.manual_seed(0)
         self._device, self._dtype = device, dtype
         self.flow = _ready(Flow(RELEASED.flow), device, dtype)
@@ -137,16 +143,16 @@ class Measured:
 
     @property
     def described(self) -> str:
-        name = torch.cuda.get_device_name() if self._device.type == "cuda" else f"CPU, {self.threads} torch threads"
+        name = torch.cuda.get_device_name() if self._device.type == "cuda" else "CPU"
         return f"{name}, {str(self._dtype).removeprefix('torch.')}, torch {torch.__version__}"
 
     @property
     def unit(self) -> str:
-        return "s" if self._device.type == "cuda" else "CPU s"
+        return "s" if self._wall else "CPU s"
 
     @property
     def unit_meaning(self) -> str:
-        return "wall time" if self._device.type == "cuda" else "CPU s: processor time of this process, all threads"
+        return "wall time" if self._wall else "CPU s: processor time, one thread"
 
     @property
     def memory_meaning(self) -> str:
@@ -160,8 +166,7 @@ class Measured:
     def now_s(self) -> float:
         if self._device.type == "cuda":
             torch.cuda.synchronize()
-            return time.perf_counter()
-        return time.process_time()
+        return time.perf_counter() if self._wall else time.process_time()
 
     def cost(self, work: Callable[[], object]) -> float:
         before_s = self.now_s()
@@ -180,26 +185,30 @@ class Measured:
         return self.cost(lambda: self.flow.prompt_state(self._prompt))
 
     @torch.inference_mode()
-    def block_cost(self, at_s: int, context_s: float) -> float:
-        """Of the block that makes second number `at_s`; ten times the median step, and the encoder."""
+    def block_costs(self, places: Sequence[int], context_s: float) -> dict[int, float]:
+        """Of the blocks that make these seconds: ten times the median step, and the encoder. They take turns."""
         self.flow.limit_context(context_s)
+        encoder: dict[int, list[float]] = {place: [] for place in places}
+        steps: dict[int, list[float]] = {place: [] for place in places}
+        for _ in range(BLOCK_ROUNDS):
+            for place in places:
+                first, *others = self._some_steps(place)
+                steps[place] += others
+                encoder[place].append(first - statistics.median(others))
+        return {
+            place: EULER_STEPS * statistics.median(steps[place]) + max(0.0, statistics.median(encoder[place]))
+            for place in places
+        }
+
+    def _some_steps(self, at_s: int) -> list[float]:
+        """Costs of the first steps of the block that makes second number `at_s`; the first has the encoder in it."""
         state = self.flow.start(self.flow.prompt_state(self._prompt))
         try:
             self._go_to(state, at_s - 1)
-            missing = self.flow.ids_until_block(state)
-            steps: list[float] = []
-            work = self.flow.extend(state, [7] * missing)
-            while True:
-                before_s = self.now_s()
-                mel = next(work)
-                steps.append(self.now_s() - before_s)
-                if mel is not None:
-                    break
-            list(work)
+            work = self.flow.extend(state, [7] * self.flow.ids_until_block(state))
+            return [self.cost(lambda: next(work)) for _ in range(BLOCK_STEPS)]
         finally:
             state.close()
-        usual = statistics.median(steps[1:])
-        return usual * len(steps) + max(0.0, steps[0] - usual)
 
     def _go_to(self, state: FlowState, seconds: int) -> None:
         """As if so much had been spoken: counters set, memory filled."""
@@ -336,7 +345,9 @@ class Measured:
         vocoder = SeamlessVocoder(self._hift, early=True)
         self.flow.limit_context(2)
         with torch.inference_mode():
-            self.flow.prompt_state(prompt)
+            state = self.flow.start(self.flow.prompt_state(prompt))
+            state.decoder.store[:, :, :, :, :, state.decoder.frames :].fill_(0.1)  # as an utterance before has done
+            state.close()
         n_ids = first_ids + 3
         decoding = UtteranceDecoding(
             RELEASED.llm, [7] * TEXT_IDS, [9] * PROMPT_TEXT_IDS, prompt.lm_speech_ids, n_ids=(n_ids, n_ids)

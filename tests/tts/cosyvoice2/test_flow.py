@@ -249,7 +249,7 @@ def test_memory_is_what_is_stated(flow: Flow) -> None:
     per_frame = 10 * 2 * blocks * 2 * e.num_heads * e.attention_head_dim * 4
     assert flow.bytes_per_second() == 50 * per_frame
     state = flow.start(flow.prompt_state(voice(40)))
-    assert state.buffer_bytes == per_frame * (50 + 400)
+    assert state.buffer_bytes == per_frame * 500  # 50 of the prompt, 400, in steps of 250
     state.close()
     assert state.buffer_bytes == 0
 

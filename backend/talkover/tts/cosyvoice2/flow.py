@@ -30,7 +30,7 @@ from torch.nn.functional import normalize, pad
 from talkover.tts.cosyvoice2.configuration import FlowConfig
 from talkover.tts.cosyvoice2.flow_encoder import EncoderMemory, FlowEncoder, WholeInput, chunk_mask
 from talkover.tts.cosyvoice2.flow_matching import FlowMatching
-from talkover.tts.cosyvoice2.flow_memory import Buffer, BufferPool, DecoderMemory
+from talkover.tts.cosyvoice2.flow_memory import ROWS, Buffer, BufferPool, DecoderMemory
 from talkover.tts.cosyvoice2.voice_prompt import VoicePrompt
 
 DEFAULT_CONTEXT_S = 30.0
@@ -166,14 +166,15 @@ class Flow(nn.Module):
         ids = prompt.flow_speech_ids
         n_ids = max(0, len(ids) - ahead) // block * block
         frames = n_ids * self.config.token_mel_ratio
-        pool = BufferPool(self.decoder.shape, self.encoder_proj.weight, keep=0)
+        s = self.decoder.shape
+        store = self.encoder_proj.weight.new_empty(s.steps, s.attentions, 2, ROWS, s.heads, frames, s.head_dim)
         state = PromptState(
             key=prompt.key,
             speaker=self.speaker(prompt.speaker),
             mel=prompt.mel.to(self.encoder_proj.weight),
             prompt_ids=len(ids),
             encoder=EncoderMemory(self.config, self.encoder_proj.weight),
-            decoder=DecoderMemory(self.decoder.shape, pool.take(frames, prompt.key).store, frames),
+            decoder=DecoderMemory(self.decoder.shape, store, frames, 0),
             remaining=ids[n_ids:],
         )
         for start in range(0, n_ids, block):
@@ -193,7 +194,7 @@ class Flow(nn.Module):
             self.pool = BufferPool(self.decoder.shape, self.encoder_proj.weight, keep=_BUFFERS_KEPT)
         frames = prompt.decoder.frames
         buffer = self.pool.take(frames + self._context_frames, prompt.key)
-        decoder = DecoderMemory(self.decoder.shape, buffer.store, frames)
+        decoder = DecoderMemory(self.decoder.shape, buffer.store, frames, self._context_frames)
         decoder.take_over(prompt.decoder, frames_are_there=buffer.prompt_key == prompt.key)
         buffer.prompt_key = prompt.key
         return FlowState(

@@ -13,6 +13,7 @@ utterance fits, and beyond that the context is bounded to the prompt and the las
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 
@@ -23,6 +24,8 @@ from torch.nn.functional import scaled_dot_product_attention
 from talkover.tts.cosyvoice2.configuration import EULER_STEPS, EstimatorConfig
 from talkover.tts.cosyvoice2.flow_decoder import LEFT
 
+_ROUND_FRAMES = 250
+"""buffers are made in steps of 5 s, so that voices with prompts of different length can share them"""
 ROWS = 2
 """with the condition, and without it for the guidance"""
 
@@ -54,11 +57,10 @@ class DecoderShape:
 class DecoderMemory:
     """The memory of one utterance. `begin_block`, all steps, `end_block`; used by one thread at a time."""
 
-    def __init__(self, shape: DecoderShape, store: Tensor, prompt_frames: int) -> None:
-        """`store` (steps, attentions, 2, rows, heads, capacity, head_dim)."""
+    def __init__(self, shape: DecoderShape, store: Tensor, prompt_frames: int, own_frames: int) -> None:
+        """`store` (steps, attentions, 2, rows, heads, capacity, head_dim) with room for all; both in whole blocks."""
         self._shape, self._store = shape, store
-        self._prompt_frames = prompt_frames
-        self._ring = (store.shape[5] - prompt_frames) // shape.block * shape.block
+        self._prompt_frames, self._ring = prompt_frames, own_frames
         self._tails = [
             [store.new_zeros(ROWS, LEFT, channels) for channels in shape.conv_channels] for _ in range(shape.steps)
         ]
@@ -141,13 +143,14 @@ class BufferPool:
         self._idle: deque[Buffer] = deque(maxlen=keep)
 
     def take(self, capacity: int, prompt_key: str) -> Buffer:
-        """A buffer of `capacity` frames, with luck one that still holds the frames of that prompt."""
-        fitting = [buffer for buffer in self._idle if buffer.capacity == capacity]
+        """A buffer of at least `capacity` frames, with luck one that still holds the frames of that prompt."""
+        fitting = [buffer for buffer in self._idle if buffer.capacity >= capacity]
         if not fitting:
-            s = self._shape
-            store = self._like.new_empty(s.steps, s.attentions, 2, ROWS, s.heads, capacity, s.head_dim)
+            s, rounded = self._shape, math.ceil(capacity / _ROUND_FRAMES) * _ROUND_FRAMES
+            store = self._like.new_empty(s.steps, s.attentions, 2, ROWS, s.heads, rounded, s.head_dim)
             return Buffer(store, "")
-        buffer = next((buffer for buffer in fitting if buffer.prompt_key == prompt_key), fitting[0])
+        smallest = min(fitting, key=lambda buffer: buffer.capacity)
+        buffer = next((buffer for buffer in fitting if buffer.prompt_key == prompt_key), smallest)
         self._idle.remove(buffer)
         return buffer
 
