@@ -10,12 +10,11 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-import soxr
 
 from live import ROOT
 from recordings import silence, wav
 from small_paraformer import MODELS, needs_funasr
-from talkover.audio import INPUT_RATE_HZ, OUTPUT_RATE_HZ
+from talkover.audio import INPUT_RATE_HZ, OUTPUT_RATE_HZ, resampled
 from talkover.client.server_process import ServerProcess, own_environment
 from talkover.messages import Samples
 from wire import WireClient
@@ -61,7 +60,7 @@ def server() -> Iterator[ServerProcess]:
 def test_a_spoken_turn_with_captions_and_an_answer(
     server: ServerProcess, say: Say, spoken: str, voice: str, written: str
 ) -> None:
-    speech = soxr.resample(say(spoken, voice), INPUT_RATE_HZ, OUTPUT_RATE_HZ).astype(np.float32)
+    speech = resampled(say(spoken, voice), INPUT_RATE_HZ, OUTPUT_RATE_HZ)
     with WireClient(server.url, check=False) as client:
         client.until("session.created")
         client.update(

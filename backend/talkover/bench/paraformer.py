@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soxr
 
-from talkover.audio import INPUT_RATE_HZ, OUTPUT_RATE_HZ, ms_to_samples
+from talkover.audio import INPUT_RATE_HZ, OUTPUT_RATE_HZ, ms_to_samples, resampled
 from talkover.bench.figures import Figure, PartResult, Target, summarize
 from talkover.bench.part import Setting
 from talkover.config import Settings, load_settings
@@ -194,7 +193,7 @@ def speech(count: int) -> list[Spoken]:
             names = VOICES[row["language"]]
             settings = VoiceSettings(names[index % len(names)])
             chunks = [chunk.samples for chunk in voice.synthesize(row["text"], settings, lambda: False)]
-            sound = soxr.resample(np.concatenate(chunks), OUTPUT_RATE_HZ, INPUT_RATE_HZ)
+            sound = resampled(np.concatenate(chunks), OUTPUT_RATE_HZ, INPUT_RATE_HZ)
             voiced = np.flatnonzero(np.abs(sound) > 0.01)
             lead = np.zeros(ms_to_samples(LEAD_MS, INPUT_RATE_HZ), np.float32)
             found.append(Spoken(row["text"], np.concatenate([lead, sound[voiced[0] : voiced[-1] + 1]])))
