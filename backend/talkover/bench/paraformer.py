@@ -80,11 +80,15 @@ def measure(setting: Setting) -> PartResult:
         )
         return heard, rtf
 
+    def final_text(title: str, heard: Sequence[Heard], targets: tuple[Target, ...] = ()) -> Figure:
+        wrong = sum(_plain(it.text) != _plain(one.text) for one, it in zip(spoken, heard, strict=True))
+        note = f"{wrong} of {len(heard)} sentences wrong"
+        return Figure(f"final text, {title}", "ms", summarize([one.final_ms for one in heard]), None, targets, note)
+
     for index, sessions in enumerate(SESSIONS):
         heard, rtf = run(f"{sessions} at once", index / 6, sessions)
-        title_n = f"final text, {sessions} session{'s' * (sessions > 1)} at once"
         targets = (Target("p50", FINAL_TARGET_MS),) if sessions == 1 else ()
-        figures.append(Figure(title_n, "ms", summarize([one.final_ms for one in heard]), targets=targets))
+        figures.append(final_text(f"{sessions} session{'s' * (sessions > 1)} at once", heard, targets))
         if sessions == 1:
             first = [one.first_partial_ms for one in heard if one.first_partial_ms is not None]
             figures.append(Figure("first caption after the first sound", "ms", summarize(first)))
@@ -94,19 +98,11 @@ def measure(setting: Setting) -> PartResult:
             figures.append(Figure("processor time per second of speech", "s", value=rtf))
     for index, policy in enumerate(("unless_confident", "never")):
         heard, _ = run(f"second pass {policy}", (3 + index) / 6, 1, f"second_pass={policy}")
-        wrong = sum(_plain(it.text) != _plain(one.text) for one, it in zip(spoken, heard, strict=True))
-        figures.append(
-            Figure(
-                f"final text, second_pass = {policy}",
-                "ms",
-                summarize([one.final_ms for one in heard]),
-                note=f"{wrong} of {len(heard)} sentences wrong",
-            )
-        )
+        figures.append(final_text(f"second_pass = {policy}", heard))
     figures += batch_effect(spoken)
     remarks = (
         "final text: from the last voiced sample, without the silence that ends a turn",
-        "8 sessions end at once",
+        "sessions at once also end at once; their second_pass is `always`",
     )
     return PartResult("paraformer", title, tuple(figures), remarks, details)
 
