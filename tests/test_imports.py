@@ -8,7 +8,18 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "backend" / "talkover"
 
-LEFTMOST = ("messages", "engines", "audio", "metrics", "config", "resources", "registry", "models", "event_loop")
+LEFTMOST = (
+    "messages",
+    "engines",
+    "audio",
+    "metrics",
+    "config",
+    "extras",
+    "resources",
+    "registry",
+    "models",
+    "event_loop",
+)
 LEVELS: tuple[tuple[str, ...], ...] = (
     LEFTMOST,
     ("vad", "asr", "llm", "tts"),

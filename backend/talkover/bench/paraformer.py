@@ -22,6 +22,7 @@ from talkover.bench.figures import Figure, PartResult, Target, summarize
 from talkover.bench.part import Setting
 from talkover.config import Settings, load_settings
 from talkover.engines import AsrEngine, AsrStream
+from talkover.extras import install_command
 from talkover.messages import Samples, VoiceSettings
 from talkover.registry import create_engine
 
@@ -211,7 +212,7 @@ def _missing() -> str:
     if not (MODELS / "held_out.json").is_file():
         return f"{MODELS} is part of a checkout"
     if importlib.util.find_spec("funasr") is None:
-        return 'needs pip install "talkover[full]"'
+        return f"needs {install_command('full')}"
     return ""
 
 
