@@ -1,4 +1,5 @@
 # make run     set up what is missing and serve on http://127.0.0.1:8000; CONFIG=configs/x.toml ARGS="--port 9000"
+# make full    install what every engine needs (Paraformer, SenseVoice, Whisper, CosyVoice2), 4 GB
 # make test    set up everything and run every check
 # make bench   measure; ARGS are those of `talkover bench`
 # make lint    format, style and types only
@@ -11,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TALKOVER := $(BIN)/python -m talkover
 
-.PHONY: run test bench lint clean
+.PHONY: run full test bench lint clean
 .DEFAULT_GOAL := run
 
 $(VENV)/light.installed: pyproject.toml .ci/setup
@@ -22,6 +23,11 @@ $(VENV)/dev.installed: pyproject.toml .ci/setup
 
 run: $(VENV)/light.installed
 	@exec $(TALKOVER) serve $(if $(CONFIG),--config "$(CONFIG)") $(ARGS)
+
+$(VENV)/full.installed: pyproject.toml .ci/setup
+	@.ci/setup full
+
+full: $(VENV)/full.installed
 
 bench: $(VENV)/light.installed
 	@exec $(TALKOVER) bench $(ARGS)

@@ -71,10 +71,10 @@ class LevelVad(FakeEngine):
 
 
 class ScriptedAsr(FakeEngine):
-    """Each utterance finishes with the next text of the script; an exception in it is raised."""
+    """Each utterance finishes with the next text or hypothesis of the script; an exception in it is raised."""
 
-    def __init__(self, *texts: str | Exception) -> None:
-        self.texts: deque[str | Exception] = deque(texts)
+    def __init__(self, *texts: str | Hypothesis | Exception) -> None:
+        self.texts: deque[str | Hypothesis | Exception] = deque(texts)
         self.open_streams = 0
 
     def stream(self, language: str | None = None, hint: str = "") -> ScriptedAsrStream:
@@ -91,7 +91,7 @@ class ScriptedAsrStream:
     def feed(self, samples: Samples) -> Hypothesis | None:
         self.fed_samples += samples.size
         upcoming = self._engine.texts[0] if self._engine.texts else ""
-        if isinstance(upcoming, Exception) or not upcoming:
+        if not isinstance(upcoming, str) or not upcoming:
             return None
         return Hypothesis(upcoming[: max(1, len(upcoming) // 2)])
 
@@ -102,7 +102,7 @@ class ScriptedAsrStream:
         text = self._engine.texts.popleft() if self._engine.texts else ""
         if isinstance(text, Exception):
             raise text
-        return Hypothesis(text, len(text), 0.9)
+        return text if isinstance(text, Hypothesis) else Hypothesis(text, len(text), 0.9)
 
     def close(self) -> None:
         if not self._closed:

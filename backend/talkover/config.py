@@ -103,9 +103,11 @@ class AsrSettings(Section):
     language: str | None = None
     timeout_s: Annotated[float, Field(gt=0, le=300)] = 10
     second_opinion: str | None = None
-    """another engine that is asked about uncertain finals; it costs their latency what that engine takes"""
+    """another engine that is asked about uncertain finals"""
     second_opinion_below: Unit = 0.35
     """confidence under which it is asked"""
+    second_opinion_wait_ms: Annotated[int, Field(ge=0, le=60_000)] = 300
+    """how long it may take, at the cost of latency where it is more than the silence that ends a turn"""
     second_opinion_model: str | None = None
     second_opinion_base_url: str | None = None
     """`model` and `base_url` of that engine"""

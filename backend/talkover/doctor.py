@@ -22,6 +22,7 @@ from rich.markup import escape
 from talkover.app import chosen_engines
 from talkover.config import Settings
 from talkover.engines import Engine, EngineUnavailable
+from talkover.extras import install_command
 from talkover.models.catalogue import DEFAULT_MODELS, KnownModel, model_called
 from talkover.models.find import local_folder, looks_like_path
 from talkover.registry import ENGINES, PLANNED, EngineEntry, Slot, create_engine
@@ -86,7 +87,7 @@ def _packages(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]
     """Whether each group of dependencies is complete, by what the installed package says it needs."""
     version = importlib.metadata.version("talkover")
     if missing := _missing(""):
-        yield Check("talkover", "problem", f"{version}, without {', '.join(missing)}", _pip("talkover"), fatal=True)
+        yield Check("talkover", "problem", f"{version}, without {', '.join(missing)}", install_command(), fatal=True)
     else:
         yield Check("talkover", "ok", f"{version} with all {len(_needed(''))} packages it needs")
     if missing := _missing("full"):
@@ -94,7 +95,7 @@ def _packages(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]
         users = [name for slot, (name, _) in chosen if name in ENGINES[slot] and ENGINES[slot][name].extra == "full"]
         use = f"{' and '.join(users)} is of it" if users else "nothing configured so far needs it"
         detail = f"not complete: without {', '.join(missing)}; {use}"
-        yield Check("full stack", "problem" if users else "note", detail, _install("full"))
+        yield Check("full stack", "problem" if users else "note", detail, install_command("full"))
     else:
         yield Check("full stack", "ok", "installed")
 
@@ -118,22 +119,12 @@ def _missing(group: str) -> list[str]:
     return [name for name in _needed(group) if not _installed(name)]
 
 
-def _install(extra: str) -> str:
-    """The command that installs a dependency group."""
-    command = _pip(f"talkover[{extra}]")
-    return f"{_pip('torch==2.13.0')} && {command}" if extra == "full" else command
-
-
 def _installed(name: str) -> bool:
     try:
         importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return False
     return True
-
-
-def _pip(what: str) -> str:
-    return f'{sys.executable} -m pip install "{what}"'
 
 
 # --------------------------------------------------------------------------------------------------------- models
@@ -205,7 +196,7 @@ def _started(slot: Slot, name: str, reason: str, settings: Settings) -> Check:
 def _available(slot: Slot, name: str, entry: EngineEntry) -> Check:
     if entry.extra is None or not _missing(entry.extra):
         return Check(slot, "ok", f"{name} can be used: {entry.summary}", f"--set {slot}.engine={name}")
-    return Check(slot, "note", f"{name}: {entry.summary}", _install(entry.extra))
+    return Check(slot, "note", f"{name}: {entry.summary}", install_command(entry.extra))
 
 
 # ------------------------------------------------------------------------------------------------- the surroundings

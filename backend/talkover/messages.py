@@ -97,6 +97,9 @@ class PromptMessage:
     """an assistant message the user interrupted: `text` ends where they stopped hearing it"""
     uncertain: bool = False
     """a user message the recognizer was unsure of: better ask back than guess"""
+    emotion: str | None = None
+    events: tuple[str, ...] = ()
+    """how a user message was said, and what was heard with it; see `Hypothesis` in engines.py"""
 
 
 @dataclass(frozen=True, slots=True)

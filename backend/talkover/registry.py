@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from talkover.config import Settings
 from talkover.engines import EngineUnavailable
+from talkover.extras import install_command
 
 Slot = Literal["vad", "asr", "llm", "tts"]
 
@@ -79,7 +80,7 @@ def create_engine(slot: Slot, name: str, settings: Settings) -> Any:
     try:
         module = import_module(entry.module)
     except ImportError as error:
-        command = f'pip install "talkover[{entry.extra}]"' if entry.extra else "pip install talkover"
+        command = install_command(entry.extra or "")
         raise EngineUnavailable(f"{slot} engine {name!r} needs the package {error.name!r}: {command}") from error
     engine = module.create(settings)
     if slot == "asr" and settings.asr.second_opinion is not None:

@@ -8,11 +8,10 @@ from functools import cache
 
 import numpy as np
 import pytest
-import soxr
 
 from fakes import never
 from small_paraformer import needs_funasr, paraformer_settings
-from talkover.audio import INPUT_RATE_HZ, OUTPUT_RATE_HZ
+from talkover.audio import INPUT_RATE_HZ, OUTPUT_RATE_HZ, resampled
 from talkover.config import Settings
 from talkover.engines import AsrEngine, TtsEngine
 from talkover.messages import Samples, VoiceSettings
@@ -60,7 +59,7 @@ def say() -> Iterator[Callable[[str, str], Samples]]:
     @cache
     def speak(text: str, voice: str) -> Samples:
         chunks = [chunk.samples for chunk in engine.synthesize(text, VoiceSettings(voice), never)]
-        speech = soxr.resample(np.concatenate(chunks), OUTPUT_RATE_HZ, INPUT_RATE_HZ)
+        speech = resampled(np.concatenate(chunks), OUTPUT_RATE_HZ, INPUT_RATE_HZ)
         room = 0.0005 * np.random.default_rng(0).standard_normal(speech.size + INPUT_RATE_HZ).astype(np.float32)
         room[INPUT_RATE_HZ // 2 : -INPUT_RATE_HZ // 2] += speech
         return room

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes import FakeEngine, ScriptedAsr, never
+from live import eventually
 from talkover.asr.fusion import MAX_AGREED_CONFIDENCE, agreement, edit_distance, fused, text_score, tokens_of
 from talkover.asr.second_opinion import SecondOpinion, with_second_opinion
 from talkover.config import load_settings
@@ -134,7 +135,7 @@ class _CertainStream:
 
 
 def heard_by(first: Certain, second: Certain, is_stale: IsStale = never) -> Hypothesis:
-    engine = SecondOpinion(first, second, 0.35, flat)
+    engine = SecondOpinion(first, second, 0.35, flat, 10)
     engine.warmup()
     stream = engine.stream("en", "hint")
     assert stream.feed(SECOND[:9000]) == Hypothesis("partial")
@@ -164,6 +165,28 @@ def test_an_uncertain_final_is_heard_by_the_other_from_its_first_sample() -> Non
 def test_when_the_other_fails_the_first_text_stands() -> None:
     failing = Certain("other", 0.9, EngineFailed("away"))
     assert heard_by(Certain("a guess", 0.2), failing) == Hypothesis("a guess", 7, 0.2)
+
+
+class Slow(Certain):
+    """Is asked whether it may stop until it may."""
+
+    def stream(self, language: str | None = None, hint: str = "") -> _CertainStream:
+        return _SlowStream(self, [])
+
+
+class _SlowStream(_CertainStream):
+    def finish(self, is_stale: IsStale) -> Hypothesis:
+        assert eventually(is_stale)
+        return Hypothesis("too late", 8, 0.9)
+
+    def close(self) -> None:
+        """Counts nothing."""
+
+
+def test_the_first_text_stands_when_the_other_takes_too_long() -> None:
+    stream = SecondOpinion(Certain("a guess", 0.2), Slow("other", 0.9), 0.35, flat, 0.05).stream("en")
+    stream.feed(SECOND)
+    assert stream.finish(never) == Hypothesis("a guess", 7, 0.2)
 
 
 def test_a_stale_utterance_is_not_asked_about() -> None:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
-import soxr
 
 from live import ROOT
 from recordings import silence, wav
-from small_paraformer import MODELS, needs_funasr
-from talkover.audio import INPUT_RATE_HZ, OUTPUT_RATE_HZ
+from small_paraformer import ENGLISH_VOICES, HELD_OUT, MANDARIN_VOICES, MODELS, needs_funasr
+from talkover.audio import INPUT_RATE_HZ, OUTPUT_RATE_HZ, resampled
 from talkover.client.server_process import ServerProcess, own_environment
 from talkover.messages import Samples
 from wire import WireClient
@@ -61,7 +61,7 @@ def server() -> Iterator[ServerProcess]:
 def test_a_spoken_turn_with_captions_and_an_answer(
     server: ServerProcess, say: Say, spoken: str, voice: str, written: str
 ) -> None:
-    speech = soxr.resample(say(spoken, voice), INPUT_RATE_HZ, OUTPUT_RATE_HZ).astype(np.float32)
+    speech = resampled(say(spoken, voice), INPUT_RATE_HZ, OUTPUT_RATE_HZ)
     with WireClient(server.url, check=False) as client:
         client.until("session.created")
         client.update(
@@ -80,6 +80,41 @@ def test_a_spoken_turn_with_captions_and_an_answer(
     (answer,) = client.of("response.done")
     assert answer["response"]["status"] == "completed"
     assert client.audio()
+
+
+def test_eight_callers_who_speak_at_once_are_heard_as_if_alone(server: ServerProcess, say: Say) -> None:
+    voices = {"en": ENGLISH_VOICES, "zh": MANDARIN_VOICES}
+    speeches = [
+        resampled(say(one["text"], voices[one["language"]][index % 2]), INPUT_RATE_HZ, OUTPUT_RATE_HZ)
+        for index, one in enumerate(HELD_OUT[:: len(HELD_OUT) // 8][:8])
+    ]
+    alone = [caller(server, speech, live=False) for speech in speeches]
+    together: list[str] = [""] * len(speeches)
+
+    def call(index: int) -> None:
+        together[index] = caller(server, speeches[index], live=True)
+
+    threads = [threading.Thread(target=call, args=(index,)) for index in range(len(speeches))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert together == alone
+    assert all(alone)
+
+
+def caller(server: ServerProcess, speech: Samples, live: bool) -> str:
+    """What the server understands of one who only dictates."""
+    with WireClient(server.url, check=False) as client:
+        client.until("session.created")
+        turns = {"type": "server_vad", "create_response": False}
+        client.update(audio={"input": {"transcription": {"model": "paraformer"}, "turn_detection": turns}})
+        samples = np.concatenate([silence(0.3), speech, silence(1.5)])
+        if live:
+            client.say_live(samples)
+        else:
+            client.say(samples)
+        return client.nth("conversation.item.input_audio_transcription.completed", timeout_s=30)["transcript"]
 
 
 def test_an_uploaded_recording_is_written_down(server: ServerProcess, say: Say) -> None:

@@ -14,6 +14,7 @@ import pytest
 from fakes import never
 from live import eventually
 from small_paraformer import ENGLISH_VOICES, HELD_OUT, MANDARIN_VOICES, MODELS
+from talkover.asr.fusion import edit_distance, tokens_of
 from talkover.audio import INPUT_RATE_HZ
 from talkover.engines import EngineFailed, Hypothesis
 from talkover.messages import Samples
@@ -111,17 +112,19 @@ def test_the_first_words_are_there_a_chunk_after_they_were_said(say: Say, parafo
     assert "今天天气" in partials[-1].text
 
 
-@pytest.mark.parametrize("chunk_ms", [480, 600])
-def test_streaming_hears_what_the_offline_model_hears(say: Say, make_paraformer: Paraformer, chunk_ms: int) -> None:
+@pytest.mark.parametrize(("chunk_ms", "most_percent"), [(480, 10), (600, 4)])
+def test_streaming_hears_what_the_offline_model_hears(
+    say: Say, make_paraformer: Paraformer, chunk_ms: int, most_percent: int
+) -> None:
+    """The small model was trained on chunks of 600 ms; at the edges of others it says a word twice now and then."""
     offline = make_paraformer("punctuation_model=none")
     streaming = make_paraformer("punctuation_model=none", "second_pass=never", f"chunk_ms={chunk_ms}")
-    utterances = said(say, 20)
-    different = [
-        (streamed, text)
-        for _, samples in utterances
-        if (streamed := heard(streaming, samples).text) != (text := heard(offline, samples).text)
+    pairs = [
+        (tokens_of(heard(offline, samples).text), tokens_of(heard(streaming, samples).text))
+        for _, samples in said(say, 20)
     ]
-    assert len(different) <= 3, different
+    errors = sum(edit_distance(whole, streamed) for whole, streamed in pairs)
+    assert 100 * errors / sum(len(whole) for whole, _ in pairs) <= most_percent, pairs
 
 
 def test_streaming_does_not_depend_on_the_size_of_the_pieces(say: Say, make_paraformer: Paraformer) -> None:

@@ -102,7 +102,7 @@ def test_one_part_runs_to_its_end_and_leaves_a_file(tmp_path: Path):
 @pytest.mark.slow
 def test_a_part_that_cannot_be_measured_is_told_and_the_others_go_on(tmp_path: Path):
     bad = tmp_path / "bad.toml"
-    bad.write_text('[asr]\nengine = "paraformer"\n')
+    bad.write_text('[asr]\nengine = "nobody"\n')
     done = bench("--only", "ready", "--only", "overhead", "--quick", "--config", str(bad), "--output", str(tmp_path))
     assert done.returncode == 1
     assert "✗ ready: the server ended with code 2" in done.stdout

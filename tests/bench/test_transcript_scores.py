@@ -159,7 +159,7 @@ def test_an_engine_is_measured_on_a_recording(tmp_path: Path) -> None:
     result = measure(Counting(), samples, True, lambda _: None)
     found = by_name(result.figures)
     # 0.5 s of sound with 0.3 s of room on either side: 11 pieces of 100 ms, of which the last word is taken back
-    assert result.details[0]["heard"]== "a b c d e f g h i j"
+    assert result.details[0]["heard"] == "a b c d e f g h i j"
     assert found["word error rate"].note == "7 of 3"
     assert found["slots heard"].value == 100
     assert found["caption words revised per final word"].value == pytest.approx(0.1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from talkover.llm.prompt import (
     CUT_OFF_NOTE,
+    MANNER_NOTE,
     NO_OUTPUT,
     NOT_BEGUN,
     SILENCE,
@@ -43,6 +44,15 @@ def test_uncertain_words_are_marked_and_explained() -> None:
         {"role": "system", "content": UNCLEAR_NOTE},
         {"role": "user", "content": "how is the whether [unclear]"},
     ]
+
+
+def test_how_it_was_said_follows_the_words() -> None:
+    angry = PromptMessage("user", "Again", uncertain=True, emotion="angry", events=("cough",))
+    calm = PromptMessage("user", "Hello.", emotion="neutral")
+    assert chat_messages(Prompt("", (calm,))) == [{"role": "user", "content": "Hello."}]
+    messages = chat_messages(Prompt("", (angry,)))
+    assert messages[0]["content"] == f"{UNCLEAR_NOTE}\n\n{MANNER_NOTE}"
+    assert messages[1]["content"] == "Again [angry] [cough] [unclear]"
 
 
 def test_there_is_always_a_user_message() -> None:

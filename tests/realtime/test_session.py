@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fakes import Driver, ScriptedAsr, ScriptedLlm, ToneTts, fake_engines, session_options
-from talkover.engines import EngineFailed, LlmCall, LlmFinished, LlmText
+from talkover.engines import EngineFailed, Hypothesis, LlmCall, LlmFinished, LlmText
 from talkover.messages import FunctionTool, PromptMessage
 from talkover.realtime.actions import ReplaceLane, ReplaceRecognizer
 from talkover.realtime.settings import SessionSettings, TurnDetection
@@ -804,6 +804,19 @@ def test_foreign_events_only_after_opting_in():
     words = [word for event in session.of("s2s.response.words") for word in event["words"]]
     transcript = session.last("response.output_audio_transcript.done")["transcript"]
     assert [transcript[word["start"] : word["end"]] for word in words] == transcript.split()
+
+
+def test_how_something_was_said_is_told_to_the_responder_and_to_who_asked():
+    angry = Hypothesis("Again", 5, 0.9, "en", "angry", ("cough",))
+    session = driver(angry, "Hello", answers=("Sorry.", "Hi."))
+    session.update(s2s={"version": 1, "events": ["input_transcript"]})
+    session.say()
+    tags = session.last("s2s.input_transcript.tags")
+    assert (tags["language"], tags["emotion"], tags["events"]) == ("en", "angry", ["cough"])
+    assert tags["item_id"] == session.last("input_audio_buffer.committed")["item_id"]
+    assert session.engines.llm.prompts[-1].messages[-1].emotion == "angry"
+    session.say()
+    assert len(session.of("s2s.input_transcript.tags")) == 1
 
 
 def test_reported_playback_sharpens_what_was_heard():

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -80,7 +82,7 @@ def segments_of(text: str, size: int | None = None) -> list[str]:
 
 
 def width(text: str) -> int:
-    return sum(2 if ord(char) > 0x2E80 else 1 for char in text)
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
 
 
 @settings(deadline=None, max_examples=400)

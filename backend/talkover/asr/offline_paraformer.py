@@ -40,6 +40,8 @@ class OfflineParaformer:
         self._hotwords = self._hotword_ids(hotwords)
         if hotwords and not self._takes_hotwords:
             _log.warning("asr.hotwords: %s takes none; a contextual or SeACo model would", loaded.name)
+        elif unknown := [word for word in hotwords if not self._hotword_ids([word])]:
+            _log.warning("asr.hotwords: the vocabulary of the model cannot write %s", ", ".join(map(repr, unknown)))
 
     def recognise(self, utterances: Sequence[Samples], hint: Sequence[str] = ()) -> list[list[Token]]:
         """Tokens of each of (n,) float32 at 16 kHz; none where nothing was said. `hint`: more words to expect."""
@@ -106,8 +108,6 @@ class OfflineParaformer:
             ids = [known[piece] for piece in pieces if piece in known]
             if ids and len(ids) == len(pieces):
                 found.append(ids)
-            else:
-                _log.warning("asr.hotwords: %r cannot be written with the vocabulary of the model", word)
         return found
 
 

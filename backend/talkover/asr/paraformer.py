@@ -24,6 +24,7 @@ from talkover.asr.offline_paraformer import OfflineParaformer, hint_words
 from talkover.asr.punctuation import Punctuator
 from talkover.asr.streaming_paraformer import StreamingParaformer
 from talkover.asr.tokens import Token, confidence, lowest, written
+from talkover.asr.utterance_audio import UtteranceAudio
 from talkover.audio import INPUT_RATE_HZ
 from talkover.config import AsrSettings, Settings
 from talkover.engines import EngineFailed, EngineUnavailable, Hypothesis, IsStale
@@ -34,7 +35,6 @@ SecondPass = Literal["always", "unless_confident", "never"]
 
 CONFIDENT = 0.8
 """probability every streamed token must have to go without the second pass"""
-MAX_UTTERANCE_S = 300
 _MAX_BATCH = 16
 _GATHER_S = 0.003
 """how long a final waits for others to share its batch"""
@@ -109,20 +109,16 @@ class ParaformerStream:
     def __init__(self, engine: ParaformerEngine, hint: tuple[str, ...]) -> None:
         self._engine = engine
         self._hint = hint
-        self._pieces: list[Samples] = []
-        self._n_samples = 0
+        self._audio = UtteranceAudio()
         self._told: tuple[Token, ...] = ()
         self._live: LiveUtterance | None = None
         if engine.streaming is not None and engine.live is not None:
             self._live = LiveUtterance(engine.streaming, engine.live)
 
     def feed(self, samples: Samples) -> Hypothesis | None:
-        self._n_samples += samples.size
-        if self._n_samples <= MAX_UTTERANCE_S * INPUT_RATE_HZ:
-            clean = np.clip(np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0), -1.0, 1.0).astype(np.float32)
-            self._pieces.append(clean)
-            if self._live is not None:
-                self._live.feed(clean)
+        kept = self._audio.add(samples)
+        if self._live is not None:
+            self._live.feed(kept)
         return self.partial()
 
     def partial(self) -> Hypothesis | None:
@@ -143,28 +139,30 @@ class ParaformerStream:
         return self._live is not None and self._live.is_behind
 
     def finish(self, is_stale: IsStale) -> Hypothesis:
-        if self._n_samples > MAX_UTTERANCE_S * INPUT_RATE_HZ:
-            self.close()
-            raise EngineFailed(f"an utterance must be at most {MAX_UTTERANCE_S} s, got more")
-        tokens = self._tokens(is_stale)
-        self.close()
+        try:
+            tokens = self._tokens(self._audio.joined(), is_stale)
+        finally:
+            self._stop_live()
         text = written(token.text for token in tokens)
         if text and not is_stale():
             text = self._engine.finished_text(text)
         return Hypothesis(text, len(text), confidence(tokens), language_of(text))
 
     def close(self) -> None:
+        self._audio.clear()
+        self._stop_live()
+
+    def _stop_live(self) -> None:
         if self._live is not None:
             self._live.close()
 
-    def _tokens(self, is_stale: IsStale) -> Sequence[Token]:
+    def _tokens(self, samples: Samples, is_stale: IsStale) -> Sequence[Token]:
         finals, policy = self._engine.finals, self._engine.second_pass
         if finals is None or (policy != "always" and self._live is not None):
             tokens = () if self._live is None else self._live.finish(self._engine.timeout_s, is_stale)
             if finals is None or policy == "never" or lowest(tokens) >= CONFIDENT or is_stale():
                 return tokens
-        self.close()  # its chunks would only take time from this
-        samples = np.concatenate(self._pieces) if self._pieces else np.zeros(0, np.float32)
+        self._stop_live()  # its chunks would only take time from this
         return finals.submit(FinalJob(samples, self._hint)).wait(self._engine.timeout_s, is_stale) or ()
 
 

@@ -1,12 +1,14 @@
 """An engine in front of another: when its final is uncertain, the other one hears the utterance, too.
 
-The other engine gets the audio only then, so certain utterances cost nothing; an uncertain one takes longer by what the
-other engine needs for the whole utterance. When that one fails, the first text stands.
+The other engine gets the audio only then, so certain utterances cost nothing, and it has a limited time, by default the
+silence that passes anyway between a likely end of a turn and its confirmation. When it fails or takes longer, the first
+text stands, uncertain as it is.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 
 from talkover.asr.fusion import Score, fused, text_score, tokens_of
 from talkover.asr.utterance_audio import UtteranceAudio
@@ -24,11 +26,12 @@ MAX_DOCUMENT_BYTES = 2_000_000
 class SecondOpinion:
     """`AsrEngine` made of two."""
 
-    def __init__(self, first: AsrEngine, second: AsrEngine, below: float, score: Score) -> None:
+    def __init__(self, first: AsrEngine, second: AsrEngine, below: float, score: Score, wait_s: float) -> None:
         self.name = f"{first.name}+{second.name}"
         self.first, self.second = first, second
         self.below = below
         self.score = score
+        self.wait_s = wait_s
 
     def warmup(self) -> None:
         self.first.warmup()
@@ -64,12 +67,17 @@ class SecondOpinionStream:
         # where the first heard no words, the other would only invent some
         if not uncertain or not tokens_of(heard.text) or is_stale():
             return heard
+        deadline_s = time.monotonic() + self._engine.wait_s
+
+        def is_late() -> bool:
+            return is_stale() or time.monotonic() > deadline_s
+
         try:
-            other = self._ask(is_stale)
+            other = self._ask(is_late)
         except EngineFailed as error:
             log.warning("second opinion of %s: %s", self._engine.second.name, error)
             return heard
-        return heard if is_stale() else fused(heard, other, self._engine.score)
+        return heard if is_late() else fused(heard, other, self._engine.score)
 
     def close(self) -> None:
         self._stream.close()
@@ -107,7 +115,8 @@ def with_second_opinion(first: AsrEngine, settings: Settings) -> AsrEngine:
     except EngineUnavailable:
         first.close()
         raise
-    return SecondOpinion(first, second, asr.second_opinion_below, text_score(_documents(settings)))
+    score = text_score(_documents(settings))
+    return SecondOpinion(first, second, asr.second_opinion_below, score, asr.second_opinion_wait_ms / 1000)
 
 
 def _documents(settings: Settings) -> list[str]:

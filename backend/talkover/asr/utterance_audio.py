@@ -18,14 +18,16 @@ class UtteranceAudio:
         self._pieces: list[Samples] = []
         self._n_samples = 0
 
-    def add(self, samples: Samples) -> None:
-        """Take (n,) float32 at 16 kHz, any n. Beyond the limit nothing is kept, and `joined` raises."""
+    def add(self, samples: Samples) -> Samples:
+        """Take (n,) float32 at 16 kHz, any n, and return what was kept of it: nothing beyond the limit."""
         self._n_samples += samples.size
-        if self._n_samples <= MAX_UTTERANCE_S * INPUT_RATE_HZ:
-            clean = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
-            self._pieces.append(np.clip(clean, -1.0, 1.0).astype(np.float32))
-        else:
+        if self._n_samples > MAX_UTTERANCE_S * INPUT_RATE_HZ:
             self._pieces.clear()
+            return SILENCE
+        clean = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
+        kept = np.clip(clean, -1.0, 1.0).astype(np.float32)
+        self._pieces.append(kept)
+        return kept
 
     def joined(self) -> Samples:
         """(n,) float32. Raises EngineFailed when it was too long."""

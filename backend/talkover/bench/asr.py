@@ -37,6 +37,7 @@ from talkover.client.recordings import sounding_spans
 from talkover.client.server_process import tree_cpu_s
 from talkover.config import ConfigError, load_settings
 from talkover.engines import AsrEngine, AsrStream, EngineFailed, EngineUnavailable, Hypothesis
+from talkover.extras import install_command
 from talkover.messages import Samples
 from talkover.registry import create_engine
 from talkover.rest.audio_files import AudioTooLong, UnreadableAudio, read_audio
@@ -50,7 +51,7 @@ MAX_RECORDING_S = 300
 USAGE_FAULT = 2
 FAILURE = 1
 
-screen = Console()
+screen = report.screen()
 notes = Console(stderr=True)
 
 
@@ -89,7 +90,7 @@ def command(
 ) -> None:
     """Error rates, latency, stability and CPU of a recogniser on recordings with transcripts."""
     if find_spec("jiwer") is None:
-        _fail('counting errors needs jiwer: pip install "talkover[bench]"')
+        _fail(f"counting errors needs jiwer: {install_command('bench')}")
     chosen = [f"asr.engine={engine}"] if engine else []
     try:
         settings = load_settings(config, [*(overrides or []), *chosen])

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soxr
 
-from talkover.audio import INPUT_RATE_HZ, OUTPUT_RATE_HZ, ms_to_samples
+from talkover.audio import INPUT_RATE_HZ, OUTPUT_RATE_HZ, ms_to_samples, resampled
 from talkover.bench.figures import Figure, PartResult, Target, summarize
 from talkover.bench.part import Setting
 from talkover.config import Settings, load_settings
 from talkover.engines import AsrEngine, AsrStream
+from talkover.extras import install_command
 from talkover.messages import Samples, VoiceSettings
 from talkover.registry import create_engine
 
@@ -81,11 +81,15 @@ def measure(setting: Setting) -> PartResult:
         )
         return heard, rtf
 
+    def final_text(title: str, heard: Sequence[Heard], targets: tuple[Target, ...] = ()) -> Figure:
+        wrong = sum(_plain(it.text) != _plain(one.text) for one, it in zip(spoken, heard, strict=True))
+        note = f"{wrong} of {len(heard)} sentences wrong"
+        return Figure(f"final text, {title}", "ms", summarize([one.final_ms for one in heard]), None, targets, note)
+
     for index, sessions in enumerate(SESSIONS):
         heard, rtf = run(f"{sessions} at once", index / 6, sessions)
-        title_n = f"final text, {sessions} session{'s' * (sessions > 1)} at once"
         targets = (Target("p50", FINAL_TARGET_MS),) if sessions == 1 else ()
-        figures.append(Figure(title_n, "ms", summarize([one.final_ms for one in heard]), targets=targets))
+        figures.append(final_text(f"{sessions} session{'s' * (sessions > 1)} at once", heard, targets))
         if sessions == 1:
             first = [one.first_partial_ms for one in heard if one.first_partial_ms is not None]
             figures.append(Figure("first caption after the first sound", "ms", summarize(first)))
@@ -95,19 +99,11 @@ def measure(setting: Setting) -> PartResult:
             figures.append(Figure("processor time per second of speech", "s", value=rtf))
     for index, policy in enumerate(("unless_confident", "never")):
         heard, _ = run(f"second pass {policy}", (3 + index) / 6, 1, f"second_pass={policy}")
-        wrong = sum(_plain(it.text) != _plain(one.text) for one, it in zip(spoken, heard, strict=True))
-        figures.append(
-            Figure(
-                f"final text, second_pass = {policy}",
-                "ms",
-                summarize([one.final_ms for one in heard]),
-                note=f"{wrong} of {len(heard)} sentences wrong",
-            )
-        )
+        figures.append(final_text(f"second_pass = {policy}", heard))
     figures += batch_effect(spoken)
     remarks = (
         "final text: from the last voiced sample, without the silence that ends a turn",
-        "8 sessions end at once",
+        "sessions at once also end at once; their second_pass is `always`",
     )
     return PartResult("paraformer", title, tuple(figures), remarks, details)
 
@@ -194,7 +190,7 @@ def speech(count: int) -> list[Spoken]:
             names = VOICES[row["language"]]
             settings = VoiceSettings(names[index % len(names)])
             chunks = [chunk.samples for chunk in voice.synthesize(row["text"], settings, lambda: False)]
-            sound = soxr.resample(np.concatenate(chunks), OUTPUT_RATE_HZ, INPUT_RATE_HZ)
+            sound = resampled(np.concatenate(chunks), OUTPUT_RATE_HZ, INPUT_RATE_HZ)
             voiced = np.flatnonzero(np.abs(sound) > 0.01)
             lead = np.zeros(ms_to_samples(LEAD_MS, INPUT_RATE_HZ), np.float32)
             found.append(Spoken(row["text"], np.concatenate([lead, sound[voiced[0] : voiced[-1] + 1]])))
@@ -216,7 +212,7 @@ def _missing() -> str:
     if not (MODELS / "held_out.json").is_file():
         return f"{MODELS} is part of a checkout"
     if importlib.util.find_spec("funasr") is None:
-        return 'needs pip install "talkover[full]"'
+        return f"needs {install_command('full')}"
     return ""
 
 

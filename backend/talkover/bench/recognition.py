@@ -22,6 +22,7 @@ from talkover.bench.part import Setting
 from talkover.bench.transcripts import Sample, read_manifest
 from talkover.config import load_settings
 from talkover.engines import AsrEngine, EngineUnavailable, Hypothesis, IsStale
+from talkover.extras import install_command
 from talkover.messages import Samples
 from talkover.registry import create_engine
 
@@ -86,7 +87,7 @@ def documents_model(folder: Path | None) -> AsrEngine:
 def measure(setting: Setting) -> PartResult:
     title = "Recognition by pocketsphinx"
     if find_spec("jiwer") is None:
-        return PartResult("recognition", title, (), ('counting errors needs jiwer: pip install "talkover[bench]"',))
+        return PartResult("recognition", title, (), (f"counting errors needs jiwer: {install_command('bench')}",))
     manifest = setting.speech.folder / "manifest.json"
     if not manifest.is_file():
         return PartResult("recognition", title, (), (f"{manifest} is not there",))

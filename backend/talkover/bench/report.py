@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +14,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from talkover.bench.figures import Figure, Interval, PartResult, Target
+
+PIPED_WIDTH = 120
+
+
+def screen() -> Console:
+    """Where tables go: as wide as the terminal, or wide enough to be read from a file."""
+    return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
 
 
 def show(results: Sequence[PartResult], console: Console) -> None:

@@ -54,9 +54,7 @@ SWITCH_INTERVAL_S = 0.001
 USAGE_FAULT = 2
 FAILURE = 1
 
-PIPED_WIDTH = 120
-
-screen = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
+screen = report.screen()
 notes = Console(stderr=True)
 
 

@@ -5,6 +5,7 @@ What speech adds to a chat is told in ways that every chat template accepts, so 
 - An answer that was interrupted ends in an em dash, at the last word the user heard, and the system message says what
   that means. The unheard rest is in no message at all.
 - Words the recogniser was unsure of are followed by `[unclear]`, explained there too.
+- How words were said, where the recogniser hears that (`[angry]`, `[laughter]`), follows them in brackets.
 - A turn without words (the agent opens the conversation, or the user stays silent) is a remark in parentheses, because
   many templates demand a user message.
 
@@ -27,6 +28,10 @@ CUT_OFF_NOTE = (
 )
 UNCLEAR_NOTE = (
     f"A user message that ends with {UNCLEAR_MARK} was hard to understand: when it makes no sense, ask back briefly."
+)
+MANNER_NOTE = (
+    "Words in brackets behind a user message tell how it was said or what was heard with it, such as [angry] or "
+    "[laughter]: let your tone fit, and do not mention them."
 )
 NOT_BEGUN = "(The user has connected and has not said anything yet.)"
 SILENCE = "(The user stays silent.)"
@@ -90,6 +95,8 @@ def _system_text(prompt: Prompt) -> str:
         notes.append(CUT_OFF_NOTE)
     if any(message.uncertain for message in spoken):
         notes.append(UNCLEAR_NOTE)
+    if any(_manner(message) for message in spoken):
+        notes.append(MANNER_NOTE)
     return "\n\n".join(note for note in notes if note)
 
 
@@ -99,9 +106,16 @@ def _text(message: PromptMessage) -> str:
         return f"{text}{CUT_OFF_MARK}"
     if message.role == "user" and not text:
         return SILENCE
-    if message.role == "user" and message.uncertain:
-        return f"{text} {UNCLEAR_MARK}"
+    if message.role == "user":
+        marks = [f"[{heard}]" for heard in _manner(message)] + [UNCLEAR_MARK] * message.uncertain
+        return " ".join([text, *marks])
     return text
+
+
+def _manner(message: PromptMessage) -> tuple[str, ...]:
+    """What is worth telling of how it was said."""
+    emotion = () if message.emotion in (None, "neutral") else (message.emotion,)
+    return (*emotion, *message.events)
 
 
 def _append(chat: list[ChatMessage], role: str, text: str) -> None:

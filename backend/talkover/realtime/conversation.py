@@ -41,6 +41,8 @@ class Entry:
     heard_chars: int | None = None
     """where the user stopped hearing it; None: heard to the end, or still being spoken"""
     uncertain: bool = False
+    emotion: str | None = None
+    events: tuple[str, ...] = ()
     audio: NDArray[np.int16] | None = None
     """(n,) at 16 kHz, of user speech"""
     audio_format: AudioFormat = field(default_factory=AudioFormat)
@@ -193,4 +195,6 @@ def prompt_messages(entries: Iterable[Entry]) -> Iterable[PromptMessage | Prompt
                 text = entry.heard_text
                 if item.role == "assistant" and not text:
                     continue
-                yield PromptMessage(item.role or "user", text, entry.cut_off, entry.uncertain)
+                yield PromptMessage(
+                    item.role or "user", text, entry.cut_off, entry.uncertain, entry.emotion, entry.events
+                )

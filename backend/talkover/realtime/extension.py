@@ -47,6 +47,17 @@ class Extension:
                 }
             )
 
+    def tags(self, transcript: Transcript) -> None:
+        """What the recogniser tells of a final transcript beside its words; nothing when it tells nothing."""
+        tags: JsonObject = {
+            "language": transcript.language,
+            "emotion": transcript.emotion,
+            "events": list(transcript.events),
+        }
+        if any(tags.values()) and self.wants("input_transcript"):
+            item: JsonObject = {"item_id": transcript.item_id, "content_index": 0}
+            self._outbox.send({"type": "s2s.input_transcript.tags", **item, **tags})
+
     def sources(self, response_id: str, found: SourcesFound) -> None:
         if self.wants("sources"):
             search: JsonObject = {"response_id": response_id, "search_id": found.search_id}

@@ -313,6 +313,8 @@ class UserTurns:
         if entry is not None:
             entry.item = _with_transcript(entry.item, transcript.text)
             entry.uncertain = transcript.confidence is not None and transcript.confidence < UNCERTAIN_BELOW
+            entry.emotion, entry.events = transcript.emotion, transcript.events
+        self._extension.tags(transcript)
         if self.settings.transcription is not None:
             self._send_stable(turn, transcript)
             usage: JsonObject = {"type": "duration", "seconds": round(turn.audio_s, 2)}

@@ -210,7 +210,7 @@ def _is_joined(char: str) -> bool:
 def _limit(text: str, max_width: int) -> int:
     width = 0
     for index, char in enumerate(text[: max_width + 1]):
-        width += 2 if script_of(char) in {"Hani", "Kana", "Hang"} else 1
+        width += 2 if unicodedata.east_asian_width(char) in "WF" else 1
         if width > max_width:
             return index
     return max_width

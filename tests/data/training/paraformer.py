@@ -18,9 +18,9 @@ from typing import Any
 
 import torch
 import yaml
+from examples import FEATURES, FRONTEND, Example
 from funasr import AutoModel
 from funasr.register import tables
-from recordings import FEATURES, FRONTEND, Example
 from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 

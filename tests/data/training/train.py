@@ -18,7 +18,7 @@ import numpy as np
 import paraformer
 import punctuation
 import torch
-from recordings import Example, error_rate, examples, normalisation, variations
+from examples import Example, error_rate, examples, normalisation, variations
 from sentences import Sentence, all_sentences, split, vocabulary
 from voices import UNSEEN_VARIANTS, VARIANTS, augmented, spoken
 

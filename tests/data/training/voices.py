@@ -14,10 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-import soxr
 from sentences import Sentence
 
-from talkover.audio import INPUT_RATE_HZ
+from talkover.audio import INPUT_RATE_HZ, resampled
 from talkover.messages import Samples
 from talkover.tts.espeak_library import SOURCE_RATE_HZ, Delivery, EspeakLibrary
 from talkover.tts.espeak_pool import load_copies
@@ -50,7 +49,7 @@ def espeak_speaker(library: EspeakLibrary, variant: str, rng: np.random.Generato
             )
             library.speak(text[run.start : run.end], delivery, lambda block: blocks.append(block.samples) or True)
         samples = np.concatenate(blocks).astype(np.float32) / 32768
-        return trimmed(soxr.resample(samples, SOURCE_RATE_HZ, INPUT_RATE_HZ))
+        return trimmed(resampled(samples, SOURCE_RATE_HZ, INPUT_RATE_HZ))
 
     return speak
 
@@ -68,7 +67,7 @@ def flite_speaker(voice: str, rng: np.random.Generator) -> Speaker:
                 capture_output=True,
             )
             samples, rate_hz = soundfile.read(path, dtype="float32")
-        return trimmed(soxr.resample(samples, rate_hz, INPUT_RATE_HZ))
+        return trimmed(resampled(samples, rate_hz, INPUT_RATE_HZ))
 
     return speak
 
@@ -104,7 +103,7 @@ def augmented(samples: Samples, rng: np.random.Generator) -> Samples:
     """One more way in which `samples` may reach the recogniser; empty ones become silence or noise."""
     if samples.size:
         speed = rng.uniform(0.9, 1.1)
-        samples = soxr.resample(samples, INPUT_RATE_HZ * speed, INPUT_RATE_HZ)
+        samples = resampled(samples, round(INPUT_RATE_HZ * speed), INPUT_RATE_HZ)
         peak_dbfs = rng.uniform(-26, -1)
         samples = samples * np.float32(10 ** (peak_dbfs / 20) / max(1e-3, np.abs(samples).max()))
         level_dbfs = 10 * np.log10(np.mean(np.square(samples)) + 1e-12)
