@@ -32,8 +32,6 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 HEAVY = ("torch", "torchaudio", "transformers", "funasr", "sentence_transformers", "onnxruntime")
 ENGINES = ("vad", "asr", "llm", "tts")
-MEASURES_FROM_INSIDE = "cosyvoice2_models.py"
-"""the one benchmark that times the parts of a model, loaded only where its libraries are"""
 
 
 def group_of(path: Path) -> str:
@@ -91,8 +89,7 @@ def test_the_protocol_core_has_no_io() -> None:
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_heavy_libraries_are_imported_by_engines_only(path: Path) -> None:
     heavy = {name.split(".")[0] for name, _ in imported(path)} & set(HEAVY)
-    allowed_here = group_of(path) in ENGINES or path.name == MEASURES_FROM_INSIDE
-    assert not heavy or allowed_here, f"{path.name} imports {heavy}"
+    assert not heavy or group_of(path) in ENGINES, f"{path.name} imports {heavy}"
 
 
 def test_modules_named_after_no_subject_do_not_exist() -> None:
