@@ -162,7 +162,7 @@ def lm_figures(models: Measured) -> Iterator[Figure]:
 
 
 def first_chunk_figures(models: Measured) -> Iterator[Figure]:
-    for first_ids in (IDS_PER_S, 15):
+    for first_ids in (IDS_PER_S, 22, 15):
         cost, audio_s, ids = models.first_chunk(first_ids)
         note = f"{audio_s:.2f} s of audio, after {ids} ids; text of 30 ids, prompt of 3 s"
         yield Figure(f"first chunk, {first_ids} ids in the first block", models.unit, value=cost, note=note)
