@@ -19,7 +19,7 @@ from talkover.bench.machine import usable_cores
 from talkover.bench.part import Setting
 
 if TYPE_CHECKING:
-    from talkover.bench.cosyvoice2_models import Measured
+    from talkover.tts.cosyvoice2.costs import Measured
 
 SECONDS = (2, 5, 10, 20)
 LONG_SECONDS = 40
@@ -44,7 +44,7 @@ def measure(setting: Setting) -> PartResult:
 def measured(
     advance: Callable[[str, float], None], *, device: str, dtype: str, long: bool, wall: bool = False
 ) -> PartResult:
-    from talkover.bench.cosyvoice2_models import Measured, device_and_dtype
+    from talkover.tts.cosyvoice2.costs import Measured, device_and_dtype
 
     chosen, precision = device_and_dtype(device, dtype)
     advance("making weights", 0.0)
