@@ -19,7 +19,7 @@ from talkover.bench.machine import usable_cores
 from talkover.bench.part import Setting
 
 if TYPE_CHECKING:
-    from talkover.bench.cosyvoice2_models import Measured
+    from talkover.tts.cosyvoice2.costs import Measured
 
 SECONDS = (2, 5, 10, 20)
 LONG_SECONDS = 40
@@ -44,7 +44,7 @@ def measure(setting: Setting) -> PartResult:
 def measured(
     advance: Callable[[str, float], None], *, device: str, dtype: str, long: bool, wall: bool = False
 ) -> PartResult:
-    from talkover.bench.cosyvoice2_models import Measured, device_and_dtype
+    from talkover.tts.cosyvoice2.costs import Measured, device_and_dtype
 
     chosen, precision = device_and_dtype(device, dtype)
     advance("making weights", 0.0)
@@ -162,7 +162,7 @@ def lm_figures(models: Measured) -> Iterator[Figure]:
 
 
 def first_chunk_figures(models: Measured) -> Iterator[Figure]:
-    for first_ids in (IDS_PER_S, 15):
+    for first_ids in (IDS_PER_S, 22, 15):
         cost, audio_s, ids = models.first_chunk(first_ids)
         note = f"{audio_s:.2f} s of audio, after {ids} ids; text of 30 ids, prompt of 3 s"
         yield Figure(f"first chunk, {first_ids} ids in the first block", models.unit, value=cost, note=note)

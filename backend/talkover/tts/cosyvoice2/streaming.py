@@ -34,15 +34,16 @@ _LEAST_FIRST_FRAMES = 4
 
 
 def first_block_ids(ids_per_s: float, block_s: float, lag_frames: int) -> int:
-    """How many generated ids the first block should have, 1 to 25: few, but so that playback does not run dry.
+    """How many generated ids the first block should have, 1 to 22: few, but so that playback does not run dry.
 
     `ids_per_s` is what the language model gives, `block_s` the time to make a block of 25 ids, `lag_frames` how far
     the first chunk's samples stay behind its frames. The sound of the first block must last until the second is made.
+    With more than 22, the block before it would look ahead at generated ids, and could not be computed with the prompt.
     """
     wait_s = HOP_IDS / ids_per_s + block_s
     frames_per_s = SPEECH_TOKENS_PER_S * MEL_FRAMES_PER_TOKEN
     frames = lag_frames + max(_LEAST_FIRST_FRAMES, math.ceil(wait_s * frames_per_s))
-    return min(HOP_IDS, math.ceil(frames / MEL_FRAMES_PER_TOKEN))
+    return min(HOP_IDS - _LOOKAHEAD_IDS, math.ceil(frames / MEL_FRAMES_PER_TOKEN))
 
 
 def aligned_prompt(prompt: VoicePrompt, first_ids: int) -> VoicePrompt:
