@@ -117,8 +117,8 @@ export class VoiceRecorder {
       const { id, transcript } = /** @type {{id: string, transcript: string}} */ (answer.body);
       this.recording = null;
       this.name.value = this.transcript.value = "";
-      setText(this.status, transcript ? `Saved. It says: “${transcript}”` : "Saved, though its words were not understood.");
       await this.surroundings.onChanged(id);
+      setText(this.status, transcript ? `Saved. It says: “${transcript}”` : "Saved, though its words were not understood.");
     } else {
       setText(this.status, answer ? refusalText(answer.body) : "The server does not answer.");
     }

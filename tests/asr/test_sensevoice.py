@@ -39,7 +39,8 @@ encoder_conf:
     pos_enc_class: SinusoidalPositionEncoder, normalize_before: true, kernel_size: 11, sanm_shfit: 0,
     selfattention_layer_type: sanm}
 frontend: WavFrontend
-frontend_conf: {fs: 16000, window: hamming, n_mels: 80, frame_length: 25, frame_shift: 10, lfr_m: 7, lfr_n: 6}
+frontend_conf:
+    {fs: 16000, window: hamming, n_mels: 80, frame_length: 25, frame_shift: 10, lfr_m: 7, lfr_n: 6, dither: 0.0}
 tokenizer: SentencepiecesTokenizer
 tokenizer_conf: {bpemodel: null, unk_symbol: <unk>, split_with_space: true}
 ctc_conf: {dropout_rate: 0.0, ctc_type: builtin, reduce: true, ignore_nan_grad: true}

@@ -54,7 +54,7 @@ class Ticket(Generic[Job, Result]):
                 raise EngineFailed(f"no result for {timeout_s:g} s")
         if self._error is not None:
             raise EngineFailed(str(self._error)) from self._error
-        return self._result
+        return None if is_stale() else self._result
 
 
 class Batcher(Generic[Job, Result]):
