@@ -5,7 +5,7 @@ and a place late in an utterance is reached by setting the counters and filling 
 flow and our flow recomputing everything with the hops of the released code run in one process on the same kernels.
 
 `make bench` measures a few chunks of each kind and adds them up; `python -m talkover.bench.cosyvoice2_alone --long`
-computes 20 s of speech in both ways from beginning to end (about 12 minutes on two cores), and chunks up to 40 s.
+computes 20 s of speech in both ways from beginning to end (about 12 minutes on two cores).
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 from talkover.bench.figures import Figure, PartResult, Target
 from talkover.bench.machine import usable_cores
 from talkover.bench.part import Setting
+from talkover.extras import install_command
 
 if TYPE_CHECKING:
     from talkover.tts.cosyvoice2.costs import Measured
 
-SECONDS = (2, 5, 10, 20)
-LONG_SECONDS = 40
+SECONDS = (2, 5, 10, 20, 40)
+"""into a speech, as far as there is memory for it"""
 BOUNDED_CONTEXT_S = 4.0
 HOPS_OF = 20
 """seconds of speech the two ways are compared on"""
@@ -37,7 +38,7 @@ _TITLE = "CosyVoice2, released dimensions, random weights"
 def measure(setting: Setting) -> PartResult:
     """Part `cosyvoice2` of `talkover bench`."""
     if importlib.util.find_spec("torch") is None or importlib.util.find_spec("transformers") is None:
-        return PartResult("cosyvoice2", _TITLE, (), ('not measured: needs pip install "talkover[full]"',))
+        return PartResult("cosyvoice2", _TITLE, (), (f"not measured: needs {install_command('full')}",))
     return measured(setting.advance, device="", dtype="", long=False)
 
 
@@ -77,7 +78,7 @@ def measured(
 
 
 def flow_figures(models: Measured, details: list[dict[str, Any]], *, long: bool) -> Iterator[Figure]:
-    places = [place for place in (*SECONDS, *([LONG_SECONDS] if long else [])) if models.has_room(place)]
+    places = [place for place in SECONDS if models.has_room(place)]
     unit = models.unit
     yield Figure("flow: prompt of 3 s, once per voice", unit, value=models.prompt_cost())
     exact = models.block_costs(places, places[-1])
