@@ -74,17 +74,16 @@ class ParaformerEngine:
 
     def warmup(self) -> None:
         noise = 0.01 * np.random.default_rng(0).standard_normal(2 * INPUT_RATE_HZ).astype(np.float32)
-        stream = self.stream()
         try:
-            stream.feed(noise)
-            stream.finish(_never)
+            if self.streaming is not None and self.live is not None:
+                utterance = LiveUtterance(self.streaming, self.live)
+                utterance.feed(noise)
+                utterance.finish(self.timeout_s, _never)
             if self.finals is not None:
                 self.finals.submit(FinalJob(noise, ())).wait(self.timeout_s, _never)
             self.finished_text("a")
         except EngineFailed as error:
             raise EngineUnavailable(f"asr engine 'paraformer': {error}") from error
-        finally:
-            stream.close()
 
     def close(self) -> None:
         for thread in (self.live, self.finals):

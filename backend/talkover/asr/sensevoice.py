@@ -19,7 +19,7 @@ import torch
 from talkover.asr.batching import Batcher
 from talkover.asr.funasr_models import FunasrModel, load_model
 from talkover.asr.sensevoice_tags import hypothesis_of, spoken_language
-from talkover.asr.utterance_audio import UtteranceAudio
+from talkover.asr.utterance_audio import WholeUtteranceStream
 from talkover.audio import INPUT_RATE_HZ
 from talkover.config import Settings
 from talkover.engines import EngineFailed, EngineUnavailable, Hypothesis, IsStale
@@ -110,36 +110,15 @@ class SenseVoiceEngine:
     def close(self) -> None:
         self.finals.close()
 
-    def stream(self, language: str | None = None, hint: str = "") -> SenseVoiceStream:
+    def stream(self, language: str | None = None, hint: str = "") -> WholeUtteranceStream:
         """One utterance; the model takes no words to expect."""
         del hint
-        return SenseVoiceStream(self, spoken_language(language))
+        spoken = spoken_language(language)
 
+        def recognise(samples: Samples, is_stale: IsStale) -> Hypothesis | None:
+            return self.finals.submit(Job(samples, spoken)).wait(self.timeout_s, is_stale)
 
-class SenseVoiceStream:
-    """One utterance."""
-
-    def __init__(self, engine: SenseVoiceEngine, language: str) -> None:
-        self._engine = engine
-        self._language = language
-        self._audio = UtteranceAudio()
-
-    def feed(self, samples: Samples) -> Hypothesis | None:
-        self._audio.add(samples)
-        return None
-
-    def partial(self) -> Hypothesis | None:
-        return None
-
-    def finish(self, is_stale: IsStale) -> Hypothesis:
-        samples = self._audio.joined()
-        if samples.size < MIN_SAMPLES:
-            return Hypothesis("")
-        ticket = self._engine.finals.submit(Job(samples, self._language))
-        return ticket.wait(self._engine.timeout_s, is_stale) or Hypothesis("")
-
-    def close(self) -> None:
-        self._audio.clear()
+        return WholeUtteranceStream(MIN_SAMPLES, recognise)
 
 
 def create(settings: Settings) -> SenseVoiceEngine:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from talkover.audio import INPUT_RATE_HZ, SILENCE
-from talkover.engines import EngineFailed
+from talkover.engines import EngineFailed, Hypothesis, IsStale
 from talkover.messages import Samples
 
 MAX_UTTERANCE_S = 300
@@ -37,3 +39,29 @@ class UtteranceAudio:
 
     def clear(self) -> None:
         self._pieces.clear()
+
+
+class WholeUtteranceStream:
+    """`AsrStream` of an engine without captions, which hears an utterance when it is over."""
+
+    def __init__(self, min_samples: int, recognise: Callable[[Samples, IsStale], Hypothesis | None]) -> None:
+        """`recognise`: the hypothesis of all of it, None once stale. Less than `min_samples` holds no word."""
+        self._min_samples = min_samples
+        self._recognise = recognise
+        self._audio = UtteranceAudio()
+
+    def feed(self, samples: Samples) -> Hypothesis | None:
+        self._audio.add(samples)
+        return None
+
+    def partial(self) -> Hypothesis | None:
+        return None
+
+    def finish(self, is_stale: IsStale) -> Hypothesis:
+        samples = self._audio.joined()
+        if samples.size < self._min_samples or is_stale():
+            return Hypothesis("")
+        return self._recognise(samples, is_stale) or Hypothesis("")
+
+    def close(self) -> None:
+        self._audio.clear()

@@ -19,8 +19,8 @@ from faster_whisper import WhisperModel
 from tqdm import tqdm
 
 from talkover.asr.batching import Batcher
-from talkover.asr.utterance_audio import UtteranceAudio
-from talkover.audio import INPUT_RATE_HZ
+from talkover.asr.utterance_audio import WholeUtteranceStream
+from talkover.audio import INPUT_RATE_HZ, ms_to_samples
 from talkover.config import AsrSettings, Settings
 from talkover.engines import EngineFailed, EngineUnavailable, Hypothesis, IsStale
 from talkover.messages import Samples
@@ -32,7 +32,7 @@ tqdm.monitor_interval = 0  # faster-whisper draws a bar for every utterance, hid
 FILES = ("config.json", "model.bin", "tokenizer.json")
 
 MAX_THREADS = 4
-MIN_UTTERANCE_S = 0.1
+MIN_UTTERANCE_MS = 100
 BEAM_ON_CPU, BEAM_ON_GPU = 1, 5
 """a beam of 5 takes a CPU about twice as long, for a few per cent fewer errors"""
 SILENCE_PROBABILITY = 0.6
@@ -82,10 +82,14 @@ class WhisperEngine:
     def close(self) -> None:
         self.finals.close()
 
-    def stream(self, language: str | None = None, hint: str = "") -> WhisperStream:
-        known = self._model.supported_languages
+    def stream(self, language: str | None = None, hint: str = "") -> WholeUtteranceStream:
         plain = language.partition("-")[0].lower() if language else None
-        return WhisperStream(self, plain if plain in known else None, hint)
+        known = plain if plain in self._model.supported_languages else None
+
+        def recognise(samples: Samples, is_stale: IsStale) -> Hypothesis | None:
+            return self.finals.submit(Job(samples, known, hint)).wait(self.timeout_s, is_stale)
+
+        return WholeUtteranceStream(ms_to_samples(MIN_UTTERANCE_MS, INPUT_RATE_HZ), recognise)
 
     def _decode(self, jobs: Sequence[Job]) -> list[Hypothesis]:
         return [self._decoded(job) for job in jobs]
@@ -103,33 +107,6 @@ class WhisperEngine:
         )
         pieces = [Piece(s.text, s.avg_logprob, s.no_speech_prob, len(s.tokens)) for s in segments]
         return hypothesis_of(pieces, info.language)
-
-
-class WhisperStream:
-    """One utterance."""
-
-    def __init__(self, engine: WhisperEngine, language: str | None, hint: str) -> None:
-        self._engine = engine
-        self._language = language
-        self._hint = hint
-        self._audio = UtteranceAudio()
-
-    def feed(self, samples: Samples) -> Hypothesis | None:
-        self._audio.add(samples)
-        return None
-
-    def partial(self) -> Hypothesis | None:
-        return None
-
-    def finish(self, is_stale: IsStale) -> Hypothesis:
-        samples = self._audio.joined()
-        if samples.size < MIN_UTTERANCE_S * INPUT_RATE_HZ:
-            return Hypothesis("")
-        ticket = self._engine.finals.submit(Job(samples, self._language, self._hint))
-        return ticket.wait(self._engine.timeout_s, is_stale) or Hypothesis("")
-
-    def close(self) -> None:
-        self._audio.clear()
 
 
 def hypothesis_of(pieces: Iterable[Piece], language: str | None) -> Hypothesis:
