@@ -14,38 +14,29 @@ import asyncio
 import logging
 import os
 import re
-import threading
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError, Future, wait
-from dataclasses import dataclass
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from talkover.config import LlmSettings, Settings
-from talkover.engines import EngineFailed, EngineUnavailable, IsStale, LlmEvent, LlmFinished
+from talkover.engines import EngineFailed, IsStale, LlmEvent, LlmFinished
+from talkover.event_loop import LoopThread, Stale, TooSlow
 from talkover.llm.chat_stream import ChatStream, StreamError
 from talkover.llm.prompt import chat_messages, chat_tool_choice, chat_tools
 from talkover.messages import Prompt
+from talkover.openai_endpoint import OPENAI_URL, Endpoint, Retryable, endpoint_at, transport_error
 
 if TYPE_CHECKING:
-    from openai import APIStatusError, AsyncOpenAI
+    from openai import APIStatusError
 
 log = logging.getLogger(__name__)
 
-Result = TypeVar("Result")
-
-OPENAI_URL = "https://api.openai.com/v1"
 OPENAI_MODELS = ("gpt-4.1-mini", "gpt-4o-mini")
 """quick ones without reasoning, best first: a conversation cannot wait"""
 
-POLL_S = 0.02
-"""how often `is_stale` is asked while waiting for the server"""
-CONNECT_TIMEOUT_S = 5.0
 MODELS_TIMEOUT_S = 3.0
 """for the list of models at the start"""
-CLOSE_TIMEOUT_S = 2.0
 BACKOFF_S = 0.25
 """before the first retry; doubled for each further one"""
 MAX_RETRY_AFTER_S = 5.0
@@ -64,59 +55,16 @@ REFUSALS = {
 }
 """parts of a request that a server may refuse, and how its answer names them: the request is repeated without"""
 
-_CODE = re.compile(r"[a-z_]{1,40}")
 _NOT_FOR_CHAT = re.compile(
     r"embed|rerank|whisper|tts|speech|moderation|dall-e|image|clip|guard|transcribe|realtime|audio|davinci|babbage"
 )
 
 
-class _Stale(Exception):
-    """The caller does not want the answer any more."""
-
-
-class _TooSlow(Exception):
-    """A deadline passed."""
-
-
-class _Retryable(Exception):
-    """Failed in a way that may be over soon; `pause_s` is what the server asks to wait, None when it does not say."""
-
-    def __init__(self, message: str, pause_s: float | None = None) -> None:
-        super().__init__(message)
-        self.pause_s = pause_s
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where the model is."""
-
-    base_url: str
-    model: str | None
-    api_key: str
-
-    @property
-    def host(self) -> str:
-        """For messages: address without path and credentials."""
-        parts = urlsplit(self.base_url)
-        return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
-
-    @property
-    def is_openai(self) -> bool:
-        return urlsplit(self.base_url).hostname == urlsplit(OPENAI_URL).hostname
-
-
 def endpoint_from(settings: LlmSettings, environ: Mapping[str, str]) -> Endpoint:
     """Address, model and key from settings and environment. Raises EngineUnavailable."""
     base_url = settings.base_url or environ.get("OPENAI_BASE_URL") or OPENAI_URL
-    if urlsplit(base_url).scheme not in ("http", "https") or not urlsplit(base_url).hostname:
-        raise EngineUnavailable("llm.base_url (or OPENAI_BASE_URL): must be an http or https address")
-    key = environ.get(settings.api_key_env, "").strip()
-    endpoint = Endpoint(base_url, settings.model or environ.get("OPENAI_MODEL") or None, key or "none")
-    if endpoint.is_openai and not key:
-        raise EngineUnavailable(
-            f"llm engine 'openai' needs a key: export {settings.api_key_env}=..., or set llm.base_url to another server"
-        )
-    return endpoint
+    endpoint = endpoint_at("llm", base_url, settings.api_key_env, environ, also=" (or OPENAI_BASE_URL)")
+    return replace(endpoint, model=settings.model or environ.get("OPENAI_MODEL") or "")
 
 
 class OpenAiResponder:
@@ -125,39 +73,26 @@ class OpenAiResponder:
     name = "openai"
 
     def __init__(self, settings: LlmSettings, endpoint: Endpoint) -> None:
-        import openai
 
         self._settings = settings
         self._endpoint = endpoint
-        self._model = endpoint.model
+        self._model = endpoint.model or None
         self._refused: frozenset[str] = frozenset()
         """names of `REFUSALS` that this server does not take; only ever grows"""
-        self._client: AsyncOpenAI = openai.AsyncOpenAI(
-            base_url=endpoint.base_url,
-            api_key=endpoint.api_key,
-            max_retries=0,
-            timeout=openai.Timeout(None, connect=CONNECT_TIMEOUT_S, write=10.0, pool=CONNECT_TIMEOUT_S),
-        )
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="llm-openai", daemon=True)
-        self._thread.start()
+        self._client = endpoint.client(write_timeout_s=10.0)
+        self._loop = LoopThread("llm-openai")
 
     def warmup(self) -> None:
         """Connect and, when none is configured, choose a model. An endpoint out of reach only costs a warning."""
         try:
             self._choose_model(lambda: False, time.monotonic() + MODELS_TIMEOUT_S)
-        except _TooSlow:
+        except TooSlow:
             log.warning("language model: no answer from %s within %g s", self._endpoint.host, MODELS_TIMEOUT_S)
-        except (EngineFailed, _Retryable) as error:
+        except (EngineFailed, Retryable) as error:
             log.warning("language model: %s", error)
 
     def close(self) -> None:
-        if self._loop.is_closed():
-            return
-        asyncio.run_coroutine_threadsafe(self._end_tasks(), self._loop).result(CLOSE_TIMEOUT_S)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(CLOSE_TIMEOUT_S)
-        self._loop.close()
+        self._loop.close(self._client.close)
 
     def respond(self, prompt: Prompt, is_stale: IsStale) -> Iterator[LlmEvent]:
         """Stream the answer; ends silently, and closes the HTTP stream, once it is stale. Raises EngineFailed."""
@@ -170,15 +105,15 @@ class OpenAiResponder:
             try:
                 yield from self._attempt(prompt, stream, is_stale, first_token, deadline)
                 return
-            except _Stale:
+            except Stale:
                 return
-            except _TooSlow:
+            except TooSlow:
                 if stream.alive:
                     raise EngineFailed(
                         f"{host}: the answer stopped or took longer than {settings.timeout_s:g} s"
                     ) from None
                 raise EngineFailed(f"{host}: no token within {settings.first_token_timeout_s:g} s") from None
-            except _Retryable as failure:
+            except Retryable as failure:
                 pause_s = BACKOFF_S * 2**retries if failure.pause_s is None else failure.pause_s
                 has_time = pause_s <= MAX_RETRY_AFTER_S and time.monotonic() + pause_s < first_token
                 if stream.alive or retries == settings.max_retries or not has_time:
@@ -186,22 +121,22 @@ class OpenAiResponder:
                 retries += 1
                 log.info("%s; retry %d of %d in %.2f s", failure, retries, settings.max_retries, pause_s)
             try:
-                self._wait(asyncio.sleep(pause_s), is_stale, deadline)
-            except _Stale:
+                self._loop.wait(asyncio.sleep(pause_s), is_stale, deadline)
+            except Stale:
                 return
 
     def _attempt(
         self, prompt: Prompt, stream: ChatStream, is_stale: IsStale, first_token: float, deadline: float
     ) -> Iterator[LlmEvent]:
-        """One request. Raises _Stale, _TooSlow, _Retryable, EngineFailed."""
+        """One request. Raises Stale, TooSlow, Retryable, EngineFailed."""
         host = self._endpoint.host
         response = self._open(prompt, is_stale, first_token)
-        transport_error = _transport_error(response)
+        broken_off = transport_error(response)
         try:
             lines = response.aiter_lines()
             until = first_token
             while not stream.done:
-                line = self._wait(_next_line(lines), is_stale, until)
+                line = self._loop.wait(_next_line(lines), is_stale, until)
                 if line is None:
                     break
                 yield from stream.feed(line)
@@ -210,16 +145,16 @@ class OpenAiResponder:
             ending = list(stream.finish())
             finished = ending[-1]
             if stream.is_empty and isinstance(finished, LlmFinished) and finished.reason == "stop":
-                raise _Retryable(f"{host}: empty answer")
+                raise Retryable(f"{host}: empty answer")
             if not stream.is_complete:
                 log.warning("%s: the answer ended without a finish reason", host)
             yield from ending
         except StreamError as error:
-            raise _Retryable(f"{host}: error in the stream: {error}") from None
-        except transport_error as error:
-            raise _Retryable(f"{host}: the connection broke off ({type(error).__name__})") from None
+            raise Retryable(f"{host}: error in the stream: {error}") from None
+        except broken_off as error:
+            raise Retryable(f"{host}: the connection broke off ({type(error).__name__})") from None
         finally:
-            self._dispose(response)
+            self._loop.start(response.aclose())
 
     def _open(self, prompt: Prompt, is_stale: IsStale, until: float) -> Any:
         """Send the request; the httpx response, whose body streams. What the server refuses is left out, also later."""
@@ -235,7 +170,7 @@ class OpenAiResponder:
 
         for _ in range(len(REFUSALS) + 1):
             try:
-                self._wait(send(), is_stale, until)
+                self._loop.wait(send(), is_stale, until)
             except openai.APIStatusError as error:
                 refused = self._newly_refused(error, prompt)
                 if not refused:
@@ -243,9 +178,9 @@ class OpenAiResponder:
                 log.info("%s does not take %s: left out from now on", self._endpoint.host, ", ".join(sorted(refused)))
                 self._refused |= refused
             except openai.APIConnectionError:
-                raise _Retryable(f"{self._endpoint.host}: cannot be reached") from None
-            except (_Stale, _TooSlow):
-                self._loop.call_soon_threadsafe(lambda: [self._dispose(response) for response in opened])
+                raise Retryable(f"{self._endpoint.host}: cannot be reached") from None
+            except (Stale, TooSlow):
+                self._loop.start(_close_all(opened))  # on the loop, where a late response has come in by then
                 raise
             else:
                 return opened[0]
@@ -281,34 +216,21 @@ class OpenAiResponder:
         return frozenset(name for name, named in REFUSALS.items() if name in sent and named.search(said))
 
     def _status_failure(self, error: APIStatusError) -> Exception:
-        """The failure to raise for an HTTP status. The server's own words stay out: they may quote key or prompt."""
-        host, status = self._endpoint.host, error.status_code
-        code = str(error.code or error.type or "")
-        reason = f"HTTP {status}, {code}" if _CODE.fullmatch(code) else f"HTTP {status}"
-        if status in RETRIED_STATUS and code != "insufficient_quota":
-            return _Retryable(f"{host}: {reason}", retry_after_s(error.response.headers))
-        match status:
-            case 401 | 403:
-                return EngineFailed(f"{host}: refuses the key ({reason}); check {self._settings.api_key_env}")
-            case 404:
-                return EngineFailed(
-                    f"{host}: has no such model or address ({reason}); check llm.model {self._model!r} and llm.base_url"
-                )
-            case _:
-                return EngineFailed(f"{host}: refuses the request ({reason})")
+        pause_s = retry_after_s(error.response.headers)
+        return self._endpoint.failure(error, self._model, RETRIED_STATUS, pause_s)
 
     def _choose_model(self, is_stale: IsStale, until: float) -> None:
-        """Ask what the endpoint offers and keep the first fit. Raises _Stale, _TooSlow, _Retryable, EngineFailed."""
+        """Ask what the endpoint offers and keep the first fit. Raises Stale, TooSlow, Retryable, EngineFailed."""
         import openai
 
         try:
-            offered = self._wait(self._offered_models(), is_stale, until)
+            offered = self._loop.wait(self._offered_models(), is_stale, until)
         except openai.APIStatusError as error:
             if self._model is not None and error.status_code in (404, 405, 501):
                 return
             raise self._status_failure(error) from None
         except openai.APIError:
-            raise _Retryable(f"{self._endpoint.host}: cannot be reached") from None
+            raise Retryable(f"{self._endpoint.host}: cannot be reached") from None
         if self._model is None:
             self._model = first_chat_model(offered, self._endpoint.is_openai)
         if self._model is None:
@@ -318,36 +240,6 @@ class OpenAiResponder:
     async def _offered_models(self) -> list[str]:
         page = await self._client.models.list()
         return [model.id for model in page.data or ()]
-
-    def _wait(self, work: Coroutine[Any, Any, Result], is_stale: IsStale, until: float) -> Result:
-        """The result of `work` on the loop; cancelled there when stale or too late. Raises _Stale, _TooSlow."""
-        future: Future[Result] = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            while not future.done():
-                if is_stale():
-                    raise _Stale
-                remaining_s = until - time.monotonic()
-                if remaining_s <= 0:
-                    raise _TooSlow
-                wait((future,), min(POLL_S, remaining_s))
-            return future.result()
-        except CancelledError:
-            raise _Stale from None
-        finally:
-            future.cancel()
-
-    def _dispose(self, response: Any) -> None:
-        """Close the HTTP stream without waiting for it."""
-        if not self._loop.is_closed():
-            asyncio.run_coroutine_threadsafe(response.aclose(), self._loop)
-
-    async def _end_tasks(self) -> None:
-        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self._client.close()
-        await self._loop.shutdown_default_executor()
 
 
 def create(settings: Settings) -> OpenAiResponder:
@@ -374,9 +266,9 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     return None
 
 
-def _transport_error(response: Any) -> type[Exception]:
-    """What reading the body raises when the connection breaks: openai 3 brought httpx2 in the place of httpx."""
-    return import_module(type(response).__module__.split(".")[0]).HTTPError
+async def _close_all(responses: Sequence[Any]) -> None:
+    for response in responses:
+        await response.aclose()
 
 
 async def _next_line(lines: AsyncIterator[str]) -> str | None:

@@ -15,19 +15,18 @@ import logging
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass, replace
-from importlib import import_module
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import numpy as np
 
 from talkover.audio import OUTPUT_RATE_HZ, ms_to_samples
 from talkover.config import Settings, TtsSettings
-from talkover.engines import EngineFailed, EngineUnavailable, IsStale, SpeechChunk, Voice
+from talkover.engines import EngineFailed, IsStale, SpeechChunk, Voice
 from talkover.event_loop import LoopThread, Stale, TooSlow
 from talkover.messages import VoiceSettings
+from talkover.openai_endpoint import DEFAULT_KEY_VARIABLE, OPENAI_URL, Endpoint, Retryable, endpoint_at, transport_error
 from talkover.tts.phrase_cache import PhraseCache
 from talkover.tts.speech_stream import NotSpeech, SpeechDecoder
 from talkover.tts.voice_lists import OPENAI_VOICE_NAMES, voices_of
@@ -35,23 +34,19 @@ from talkover.tts.voices import VOICE_ALIASES
 from talkover.tts.word_alignment import DEFAULT_PACE, WordAligner
 
 if TYPE_CHECKING:
-    from openai import APIStatusError, AsyncOpenAI
+    pass
 
 log = logging.getLogger(__name__)
 
 ENGINE_NAME = "openai"
-OPENAI_URL = "https://api.openai.com/v1"
 OPENAI_MODEL = "gpt-4o-mini-tts"
 OTHER_MODEL = "tts-1"
 """the name that servers with a single model accept"""
-DEFAULT_KEY_VARIABLE = "OPENAI_API_KEY"
 
-CONNECT_TIMEOUT_S = 5.0
 WARMUP_TIMEOUT_S = 3.0
 MAX_RETRIES = 2
 BACKOFF_S = 0.2
 """before the first retry; doubled for the second"""
-RETRIED_STATUS = frozenset((408, 409, 429, 500, 502, 503, 504))
 MAX_SPEECH_S = 600
 """of one text, after which a server that never ends is left"""
 _LEARNING = 0.5
@@ -60,51 +55,15 @@ _TAIL_SAMPLES = ms_to_samples(10, OUTPUT_RATE_HZ)
 """silence that ends a text: by then every word can be placed"""
 
 _FORMAT_REFUSED = re.compile(r"response_format|\bpcm\b", re.IGNORECASE)
-_CODE = re.compile(r"[a-z_]{1,40}")
 _VOICE_LISTS = ("/voices", "/audio/voices")
 """where servers list their voices: Talkover and some others, Kokoro; OpenAI has no such list"""
 
 
-class _Retryable(Exception):
-    """Failed in a way that may be over soon."""
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where the voices are."""
-
-    base_url: str
-    model: str
-    api_key: str
-    key_variable: str
-
-    @property
-    def host(self) -> str:
-        """For messages: address without path and credentials."""
-        parts = urlsplit(self.base_url)
-        return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
-
-    @property
-    def is_openai(self) -> bool:
-        return urlsplit(self.base_url).hostname == urlsplit(OPENAI_URL).hostname
-
-
 def endpoint_from(settings: TtsSettings, environ: Mapping[str, str]) -> Endpoint:
     """Address, model and key from settings and environment. Raises EngineUnavailable."""
-    base_url = settings.base_url or OPENAI_URL
-    parts = urlsplit(base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise EngineUnavailable("tts.base_url: must be an http or https address")
     variable = settings.api_key_env or DEFAULT_KEY_VARIABLE
-    key = environ.get(variable, "").strip()
-    endpoint = Endpoint(base_url, settings.model or OTHER_MODEL, key or "none", variable)
-    if not endpoint.is_openai:
-        return endpoint
-    if not key:
-        raise EngineUnavailable(
-            f"tts engine 'openai' needs a key: export {variable}=..., or set tts.base_url to another server"
-        )
-    return Endpoint(base_url, settings.model or OPENAI_MODEL, key, variable)
+    endpoint = endpoint_at("tts", settings.base_url or OPENAI_URL, variable, environ)
+    return replace(endpoint, model=settings.model or (OPENAI_MODEL if endpoint.is_openai else OTHER_MODEL))
 
 
 class OpenAiSpeech:
@@ -113,7 +72,6 @@ class OpenAiSpeech:
     name = ENGINE_NAME
 
     def __init__(self, settings: TtsSettings, endpoint: Endpoint) -> None:
-        import openai
 
         self._timeout_s = settings.timeout_s
         self._endpoint = endpoint
@@ -125,19 +83,14 @@ class OpenAiSpeech:
         self._paces: dict[str, float] = {}
         """by voice: seconds of sound per expected second, learned from text to text"""
         self._phrases = PhraseCache()
-        self._client: AsyncOpenAI = openai.AsyncOpenAI(
-            base_url=endpoint.base_url,
-            api_key=endpoint.api_key,
-            max_retries=0,
-            timeout=openai.Timeout(None, connect=CONNECT_TIMEOUT_S, pool=CONNECT_TIMEOUT_S),
-        )
+        self._client = endpoint.client()
         self._loop = LoopThread("tts-openai")
 
     def warmup(self) -> None:
         """Open a connection and ask for the voices. A server out of reach only costs a warning."""
         try:
             offered = self._loop.wait(self._ask(), lambda: False, time.monotonic() + WARMUP_TIMEOUT_S)
-        except (TooSlow, _Retryable):
+        except (TooSlow, Retryable):
             log.warning("speech: no answer from %s", self._endpoint.host)
             return
         if offered:
@@ -204,7 +157,7 @@ class OpenAiSpeech:
             except TooSlow:
                 what = "the speech stopped for" if heard else "no speech within"
                 raise EngineFailed(f"{host}: {what} {self._timeout_s:g} s") from None
-            except _Retryable as failure:
+            except Retryable as failure:
                 pause_s = BACKOFF_S * 2**retries
                 if heard or retries == MAX_RETRIES or time.monotonic() + pause_s > first_by_s:
                     raise EngineFailed(str(failure)) from None
@@ -215,9 +168,9 @@ class OpenAiSpeech:
                 return
 
     def _attempt(self, text: str, how: VoiceSettings, is_stale: IsStale, first_by_s: float) -> Iterator[Any]:
-        """One request, or two when the server does not know the format. Raises Stale, TooSlow, _Retryable."""
+        """One request, or two when the server does not know the format. Raises Stale, TooSlow, Retryable."""
         answer = self._open(text, how, is_stale, first_by_s)
-        transport_error = _transport_error(answer.http_response)
+        broken_off = transport_error(answer.http_response)
         until_s = first_by_s
         try:
             decoder = SpeechDecoder(answer.headers.get("content-type", ""))
@@ -232,13 +185,13 @@ class OpenAiSpeech:
                 yield samples
         except NotSpeech as error:
             raise EngineFailed(f"{self._endpoint.host}: {error}") from None
-        except transport_error as error:
-            raise _Retryable(f"{self._endpoint.host}: the connection broke off ({type(error).__name__})") from None
+        except broken_off as error:
+            raise Retryable(f"{self._endpoint.host}: the connection broke off ({type(error).__name__})") from None
         finally:
             self._loop.start(answer.close())
 
     def _open(self, text: str, how: VoiceSettings, is_stale: IsStale, until_s: float) -> Any:
-        """The answer whose body streams. Raises Stale, TooSlow, _Retryable, EngineFailed."""
+        """The answer whose body streams. Raises Stale, TooSlow, Retryable, EngineFailed."""
         import openai
 
         opened: list[Any] = []
@@ -264,40 +217,26 @@ class OpenAiSpeech:
             except openai.APIStatusError as error:
                 said = f"{error.body} {error.message}"
                 if asked == "wav" or error.status_code not in (400, 422) or not _FORMAT_REFUSED.search(said):
-                    raise self._failure(error) from None
+                    refused = "; check tts.model and tts.voice_names"
+                    raise self._endpoint.failure(error, self._endpoint.model, when_refused=refused) from None
                 self._format = "wav"
             except openai.APIConnectionError as error:
-                raise _Retryable(f"{self._endpoint.host}: cannot be reached ({type(error).__name__})") from None
+                raise Retryable(f"{self._endpoint.host}: cannot be reached ({type(error).__name__})") from None
             except (Stale, TooSlow):
-                for answer in opened:
-                    self._loop.start(answer.close())
+                self._loop.start(_close_all(opened))  # on the loop, where a late answer has come in by then
                 raise
-
-    def _failure(self, error: APIStatusError) -> Exception:
-        """What to raise for an HTTP status. The server's own words stay out: they may quote key or text."""
-        host, status = self._endpoint.host, error.status_code
-        code = str(error.code or error.type or "")
-        reason = f"HTTP {status}, {code}" if _CODE.fullmatch(code) else f"HTTP {status}"
-        if status in RETRIED_STATUS and code != "insufficient_quota":
-            return _Retryable(f"{host}: {reason}")
-        if status in (401, 403):
-            return EngineFailed(f"{host}: refuses the key ({reason}); check {self._endpoint.key_variable}")
-        if status == 404:
-            where = f"check tts.model {self._endpoint.model!r} and tts.base_url"
-            return EngineFailed(f"{host}: has no such model or address ({reason}); {where}")
-        return EngineFailed(f"{host}: refuses the request ({reason}); check tts.model and tts.voice_names")
 
     # ---------------------------------------------------------------------------------------------------- voices
 
     async def _ask(self) -> tuple[Voice, ...]:
-        """What the server lists; () when it lists nothing. Raises _Retryable when it does not answer."""
+        """What the server lists; () when it lists nothing. Raises Retryable when it does not answer."""
         import openai
 
         for path in _VOICE_LISTS if self._asks_for_voices else ("/models",):
             try:
                 document = await self._client.get(path, cast_to=object)
             except openai.APIConnectionError:
-                raise _Retryable from None
+                raise Retryable from None
             except openai.APIError:
                 continue  # it answers, without such a list
             if self._asks_for_voices and (found := voices_of(document, ENGINE_NAME)):
@@ -310,9 +249,9 @@ def create(settings: Settings) -> OpenAiSpeech:
     return OpenAiSpeech(settings.tts, endpoint_from(settings.tts, os.environ))
 
 
-def _transport_error(response: Any) -> type[Exception]:
-    """What reading the body raises when the connection breaks: openai 3 brought httpx2 in the place of httpx."""
-    return import_module(type(response).__module__.split(".")[0]).HTTPError
+async def _close_all(answers: Sequence[Any]) -> None:
+    for answer in answers:
+        await answer.close()
 
 
 async def _next_piece(pieces: AsyncIterator[bytes]) -> bytes | None:
