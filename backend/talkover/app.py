@@ -108,6 +108,7 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
             max_sessions=server.max_sessions,
             max_frame_bytes=server.max_frame_mib << 20,
             max_backlog_bytes=int(server.max_backlog_mib * (1 << 20)),
+            decision_log=settings.vad.decision_log,
         ),
         engines,
         metrics,

@@ -88,6 +88,9 @@ class VadSettings(Section):
     """pre-roll: audio before the onset that still reaches the recognizer"""
     silence_duration_ms: Annotated[int, Field(ge=100, le=5000)] = 500
     max_utterance_s: Annotated[float, Field(ge=1, le=300)] = 60
+    decision_log: Path | None = None
+    """folder for a file per session with what turn taking decided and on which grounds, partial transcripts included:
+    `talkover bench duplex --replay FILE` decides again from it"""
 
 
 class AsrSettings(Section):
@@ -210,7 +213,13 @@ def load_settings(
     return settings
 
 
-_PATH_KEYS = (("server", "tls_certificate"), ("server", "tls_key"), ("knowledge", "path"), ("models", "folder"))
+_PATH_KEYS = (
+    ("server", "tls_certificate"),
+    ("server", "tls_key"),
+    ("vad", "decision_log"),
+    ("knowledge", "path"),
+    ("models", "folder"),
+)
 _MODEL_KEYS = (
     ("asr", "model"),
     ("asr", "streaming_model"),

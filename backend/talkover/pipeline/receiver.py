@@ -22,6 +22,7 @@ from talkover.audio import (
 )
 from talkover.engines import VadStream
 from talkover.messages import Samples
+from talkover.vad.decision_log import Write, recorded
 from talkover.vad.endpointing import Endpointer, SpeechEnded, SpeechStarted, TurnEvent, TurnOptions
 
 STEP_BYTES = 9600
@@ -101,12 +102,13 @@ class _Buffer:
 class Receiver:
     """The ear of one session."""
 
-    def __init__(self, vad: VadStream) -> None:
+    def __init__(self, vad: VadStream, record: Write | None = None) -> None:
+        """`record` takes the lines of the decision log."""
         self._vad = vad
         self._decoder = WireDecoder(AudioFormat())
         self._options: TurnOptions | None = TurnOptions()
         self._prefix_ms = 300
-        self._endpointer = Endpointer(TurnOptions())
+        self._endpointer = recorded(Endpointer, record, TurnOptions())
         self._frames = Chunker(VAD_FRAME_SAMPLES)
         self._buffer = _Buffer()
         self._waiting: deque[tuple[AudioFormat, bytes]] = deque()

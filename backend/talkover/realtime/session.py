@@ -43,6 +43,7 @@ from talkover.realtime.ids import new_id
 from talkover.realtime.items import ContentPart, Item
 from talkover.realtime.settings import ResponseOptions, ResponsePlan, SessionSettings, TurnDetection
 from talkover.realtime.user_turns import UserTurn, UserTurns
+from talkover.vad.decision_log import Write
 from talkover.vad.endpointing import (
     LikelyEnd,
     OnsetDropped,
@@ -93,7 +94,9 @@ class RealtimeSession:
         main: Generations,
         aside: Generations,
         next_id: NextId = new_id,
+        record: Write | None = None,
     ) -> None:
+        """`record` takes the lines of the decision log."""
         self.id = next_id("sess_")
         self._options = options
         self._next_id = next_id
@@ -101,7 +104,7 @@ class RealtimeSession:
         self._outbox = Outbox(next_id)
         self._extension = Extension(self._outbox, options.info)
         self._conversation = Conversation(next_id("conv_"))
-        self._receiver = Receiver(vad)
+        self._receiver = Receiver(vad, record)
         self._turns = UserTurns(
             self._conversation,
             self._receiver,

@@ -6,7 +6,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
 
 from talkover.engines import Engines, IsStale
 from talkover.messages import SpeechDropped, SpeechSegment, StageFailed, Transcript
@@ -35,6 +37,7 @@ from talkover.realtime.actions import (
 from talkover.realtime.events import encode_event
 from talkover.realtime.fields import JsonObject
 from talkover.realtime.session import RealtimeSession, SessionOptions
+from talkover.vad.decision_log import header
 
 log = logging.getLogger(__name__)
 
@@ -67,16 +70,23 @@ class SessionThread:
         max_frame_bytes: int,
         on_frame_room: Callable[[], None],
         rename: Callable[[JsonObject], JsonObject | None] | None = None,
+        decision_log: Path | None = None,
     ) -> None:
-        """`rename` changes events on the last step, for clients of the beta protocol."""
+        """`rename` changes events on the last step, for clients of the beta protocol. `decision_log` is the folder for
+        a file with all decisions of the session. Raises OSError when it cannot be written."""
         self._engines = engines
         self._lead_ms = lead_ms
         self._outlet = outlet
         self._metrics = metrics
         self._rename = rename
         self._generations: dict[LaneName, Generations] = {"main": Generations(), "aside": Generations()}
+        self._decisions = None if decision_log is None else _open_log(decision_log)
         self._core = RealtimeSession(
-            options, engines.vad.stream(), self._generations["main"], self._generations["aside"]
+            options,
+            engines.vad.stream(),
+            self._generations["main"],
+            self._generations["aside"],
+            record=None if self._decisions is None else self._record,
         )
         self.id = self._core.id
         self.inbox: Inbox[Any] = Inbox(MAX_REPORTS, 2 * max_frame_bytes, on_frame_room)
@@ -121,6 +131,12 @@ class SessionThread:
         finally:
             self._metrics.forget_queues(self.id)
             self.stop()
+            if self._decisions is not None:
+                self._decisions.close()
+
+    def _record(self, line: bytes) -> None:
+        if self._decisions is not None:
+            self._decisions.write(line + b"\n")
 
     def _perform(self, actions: list[Action]) -> None:
         """Carry out actions in order; events that follow each other go out together."""
@@ -209,6 +225,15 @@ class SessionThread:
         depths = {"recognizer": len(self._recognizing.queue)}
         lane = self._lanes.get("main")
         return depths if lane is None else depths | lane.queue_depths()
+
+
+def _open_log(folder: Path) -> BinaryIO:
+    """A new file for one session, named by when it began. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.jsonl"
+    log_file = path.open("xb")
+    log_file.write(header() + b"\n")
+    return log_file
 
 
 def _never_stale(_item: object) -> IsStale:
