@@ -24,7 +24,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from talkover.bench import machine, report
 from talkover.bench.caller import SCORED_EXTENSION
 from talkover.bench.duplex.call import Call, Taken
+from talkover.bench.duplex.page import page
 from talkover.bench.duplex.phrases import own_phrases, people
+from talkover.bench.duplex.replay import replay_all
 from talkover.bench.duplex.scenarios import Scenarios
 from talkover.bench.duplex.scores import figures, interval_note
 from talkover.bench.duplex.takes import FAMILIES, Family, Take
@@ -94,10 +96,14 @@ def command(
     ),
     replay: Annotated[
         Path | None,
-        typer.Option("--replay", metavar="FILE", help="Instead: take the decisions of a recorded log again, compare."),
+        typer.Option(
+            "--replay", metavar="PATH", help="Instead: take the decisions of a log again (or of a folder of them)."
+        ),
     ] = None,
 ) -> None:
     """Yields at once, and knows "uh-huh" from "stop"? Measured by what a client hears, in real time."""
+    if replay is not None:
+        _replay(replay)
     unknown = [name for name in scenario or () if name not in FAMILIES]
     if unknown:
         _fail(f"--scenario must be one of {', '.join(FAMILIES)}, got {unknown[0]!r}")
@@ -137,11 +143,14 @@ def command(
     report.show([result], screen)
     _show_failures(results)
     path = output / f"duplex-{stamp}.json"
+    about = f"{head['date']}, Talkover {head['commit'] or head['talkover']}, {head['cores']} cores, {client} client"
     try:
         report.write(path, head, [result], {"duplex": load.cores()})
+        shown = page(about, result.figures, [(each.taken, each.verdict) for each in results])
+        path.with_suffix(".html").write_text(shown, encoding="utf-8")
     except OSError as error:
         _fail(f"{path}: cannot be written: {error.strerror}")
-    notes.print(f"Written to {escape(str(path))}", soft_wrap=True, highlight=False)
+    notes.print(f"Written to {escape(str(path))} and .html", soft_wrap=True, highlight=False)
 
 
 def measure(setting: Setting) -> PartResult:
@@ -257,6 +266,14 @@ def told(verdict: Verdict) -> dict[str, Any]:
             for pause in verdict.pauses
         ],
     }
+
+
+def _replay(path: Path) -> NoReturn:
+    try:
+        equal = replay_all(path, screen)
+    except ValueError as error:
+        _fail(str(error))
+    raise typer.Exit(0 if equal else FAILURE)
 
 
 def _turn_detection(mode: str) -> JsonObject:
