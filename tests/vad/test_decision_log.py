@@ -13,6 +13,7 @@ from talkover.messages import AudioFormat
 from talkover.pipeline.receiver import Receiver
 from talkover.vad.decision_log import header, recorded, replay
 from talkover.vad.endpointing import Endpointer, TurnOptions
+from talkover.vad.prosody import UNVOICED, Pitch
 
 KINDS = {"Endpointer": Endpointer}
 
@@ -29,7 +30,7 @@ def log_of_two_utterances() -> list[bytes]:
             receiver.push(samples_to_pcm16(part), AudioFormat())
             while receiver.is_busy:
                 receiver.step(False)
-                receiver.hear(word)
+                receiver.hear(word, True, None)
     return lines
 
 
@@ -54,8 +55,8 @@ def test_another_decision_is_told_with_its_line():
 
 def test_a_decider_that_decides_otherwise_is_found_out():
     class Hasty(Endpointer):
-        def feed(self, probability: float, level_dbfs: float, agent_audible: bool):
-            return super().feed(1 - probability, level_dbfs, agent_audible)
+        def feed(self, probability: float, level_dbfs: float, agent_audible: bool, pitch: Pitch = UNVOICED):
+            return super().feed(1 - probability, level_dbfs, agent_audible, pitch)
 
     assert replay(log_of_two_utterances(), {"Endpointer": Hasty}).differences
 

@@ -23,7 +23,10 @@ from talkover.audio import (
 from talkover.engines import VadStream
 from talkover.messages import Samples
 from talkover.vad.decision_log import Write, recorded
-from talkover.vad.endpointing import Endpointer, SpeechEnded, SpeechStarted, TurnEvent, TurnOptions
+from talkover.vad.endpointing import Endpointer, TurnOptions
+from talkover.vad.interruption import Dialogue
+from talkover.vad.prosody import PitchTracker
+from talkover.vad.turn_events import OnsetDropped, SpeechEnded, SpeechOnset, SpeechRetracted, SpeechStarted, TurnEvent
 
 STEP_BYTES = 9600
 """at most this much wire audio a step (200 ms of PCM at 24 kHz), so that a huge append never blocks the session"""
@@ -109,6 +112,8 @@ class Receiver:
         self._options: TurnOptions | None = TurnOptions()
         self._prefix_ms = 300
         self._endpointer = recorded(Endpointer, record, TurnOptions())
+        self._pitch = PitchTracker()
+        self._dialogue = Dialogue()
         self._frames = Chunker(VAD_FRAME_SAMPLES)
         self._buffer = _Buffer()
         self._waiting: deque[tuple[AudioFormat, bytes]] = deque()
@@ -130,6 +135,7 @@ class Receiver:
             self._endpointer.skip_to(self.now_ms)
             self._endpointer.configure(options)
             self._vad.reset()
+            self._pitch.reset()
             self._piece_start = None
         else:
             self._endpointer.configure(options)
@@ -179,9 +185,15 @@ class Receiver:
             events += self._frame_events(frame, agent_audible)
         return events
 
-    def hear(self, text: str) -> None:
-        """The newest transcript of the open utterance, for decisions that look at words."""
-        self._endpointer.hear(text)
+    def hear(self, text: str, final: bool, confidence: float | None) -> None:
+        """The newest transcript of what is open, for decisions that look at words."""
+        self._endpointer.hear(text, final, confidence)
+
+    def in_dialogue(self, dialogue: Dialogue) -> None:
+        """What the agent is saying, or has said last."""
+        if dialogue != self._dialogue:
+            self._dialogue = dialogue
+            self._endpointer.in_dialogue(dialogue)
 
     def commit(self) -> Samples:
         """End the open utterance here. Returns all its audio, or all that is buffered when nobody speaks."""
@@ -198,6 +210,8 @@ class Receiver:
     def flush_piece(self) -> list[SpeechPiece]:
         """What of the open utterance has not been handed out yet."""
         self._drain()
+        if self._options is not None and not self._endpointer.in_speech:
+            return []
         return self._piece(0)
 
     def clear(self) -> None:
@@ -240,23 +254,38 @@ class Receiver:
 
     def _frame_events(self, frame: Samples, agent_audible: bool) -> list[ReceiverEvent]:
         probability = self._vad.speech_probability(frame)
+        pitch = self._pitch.feed(frame)
         events: list[ReceiverEvent] = []
-        for event in self._endpointer.feed(probability, level_dbfs(frame), agent_audible):
-            if isinstance(event, SpeechStarted):
-                start_ms = max(event.start_ms - self._prefix_ms, samples_to_ms(self._buffer.start, INPUT_RATE_HZ))
-                self._piece_start = round(start_ms * INPUT_RATE_HZ / 1000)
-                self._buffer.drop_before(self._piece_start)
-                events.append(event)
-                events += self._piece(0)
-            else:
-                events += self._piece(0)
-                events.append(event)
-            if isinstance(event, SpeechEnded):
+        for event in self._endpointer.feed(probability, level_dbfs(frame), agent_audible, pitch):
+            match event:
+                case SpeechOnset():
+                    events.append(event)
+                    if agent_audible:  # its words decide whether it is meant for the agent
+                        self._begin_pieces(event.start_ms)
+                        events += self._piece(0)
+                case SpeechStarted():
+                    if self._piece_start is None:
+                        self._begin_pieces(event.start_ms)
+                    events.append(event)
+                    events += self._piece(0)
+                case OnsetDropped():
+                    events.append(event)
+                    self._piece_start = None
+                case _:
+                    events += self._piece(0)
+                    events.append(event)
+            if isinstance(event, SpeechEnded | SpeechRetracted):
                 self._piece_start = None
         events += self._piece(MIN_PIECE_SAMPLES)
         if not self._endpointer.in_speech:
             self._buffer.drop_before(self._buffer.end - IDLE_BUFFER_S * INPUT_RATE_HZ)
         return events
+
+    def _begin_pieces(self, start_ms: float) -> None:
+        """Hand out audio from the pre-roll before `start_ms` on."""
+        start_ms = max(start_ms - self._prefix_ms, samples_to_ms(self._buffer.start, INPUT_RATE_HZ))
+        self._piece_start = round(start_ms * INPUT_RATE_HZ / 1000)
+        self._buffer.drop_before(self._piece_start)
 
     def _piece(self, min_samples: int) -> list[SpeechPiece]:
         """What has come of the open utterance since the last piece, when it is at least `min_samples`."""

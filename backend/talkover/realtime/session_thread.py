@@ -22,6 +22,7 @@ from talkover.realtime.actions import (
     Action,
     BargedIn,
     Close,
+    Commit,
     Hold,
     LaneName,
     Recognize,
@@ -30,9 +31,11 @@ from talkover.realtime.actions import (
     Respond,
     ResponseFinished,
     Send,
+    Speculated,
     StageError,
     StaleDropped,
     TurnFinished,
+    WentOn,
 )
 from talkover.realtime.events import encode_event
 from talkover.realtime.fields import JsonObject
@@ -164,9 +167,11 @@ class SessionThread:
             case Respond(lane, request):
                 if not self._lane(lane).submit(request):
                     self._perform(self._core.refuse(request.response_id, time.monotonic()))
-            case Hold(on):
+            case Hold(on, sent_again_ms):
                 sender = self._lane("main").sender
-                sender.hold() if on else sender.release()
+                sender.hold() if on else sender.release(sent_again_ms)
+            case Commit(generation):
+                self._lane("main").sender.commit(generation)
             case ReplaceLane(lane):
                 self._replace(self._lanes.pop(lane))
                 self._lanes[lane] = self._new_lane(lane)
@@ -181,6 +186,10 @@ class SessionThread:
                 metrics.turns_total.labels(status).inc()
             case BargedIn():
                 metrics.barge_ins_total.inc()
+            case WentOn(reason):
+                metrics.wrong_stops_total.labels(reason).inc()
+            case Speculated(outcome):
+                metrics.speculations_total.labels(outcome).inc()
             case StaleDropped():
                 metrics.stale_dropped_total.inc()
             case StageError(stage):
