@@ -105,7 +105,7 @@ class Scenarios:
         takes: list[Take] = []
         lengths = cycle(PAUSES_MS)
         rounds = 1 if self._quick else 2
-        phrases = [phrase for phrase in self._some(PAUSE_KINDS, 48, 15) if phrase.pauses]
+        phrases = _spread([phrase for phrase in self._all(PAUSE_KINDS) if phrase.pauses], 16 if self._quick else 48)
         for _ in range(rounds):
             for phrase in phrases:
                 length_ms = next(lengths)
@@ -249,12 +249,7 @@ class Scenarios:
 
     def _some(self, kinds: Collection[str], full: int, quick: int) -> list[Phrase]:
         """At most so many, spread over all there are."""
-        found = self._all(kinds)
-        wanted = min(quick if self._quick else full, len(found))
-        if not wanted:
-            return []
-        indices = np.unique(np.linspace(0, len(found) - 1, wanted).round().astype(int))
-        return [found[int(index)] for index in indices]
+        return _spread(self._all(kinds), quick if self._quick else full)
 
     def _moment_s(self) -> float:
         """How far into the agent's passage something happens."""
@@ -279,6 +274,14 @@ class Scenarios:
             into_agent_s=self._moment_s(),
             listen_s=3.5,
         )
+
+
+def _spread(phrases: Sequence[Phrase], n: int) -> list[Phrase]:
+    """At most `n` of them, evenly from first to last."""
+    if not phrases:
+        return []
+    indices = np.unique(np.linspace(0, len(phrases) - 1, min(n, len(phrases))).round().astype(int))
+    return [phrases[int(index)] for index in indices]
 
 
 def _take(

@@ -35,8 +35,10 @@ def share(name: str, outcomes: Iterable[bool | None], target: Target | None = No
 
 
 def figures(verdicts: Sequence[Verdict]) -> list[Figure]:
-    """The whole table."""
-    return [*_answering(verdicts), *_pauses(verdicts), *_yielding(verdicts), *_selectivity(verdicts), *_echo(verdicts)]
+    """The whole table, without lines for what was not measured."""
+    makers = (_answering, _pauses, _yielding, _selectivity, _echo)
+    lines = [line for maker in makers for line in maker(verdicts)]
+    return [line for line in lines if line.summary is not None or line.value is not None]
 
 
 def _of(verdicts: Sequence[Verdict], *families: str) -> list[Verdict]:
@@ -68,7 +70,7 @@ def _answering(verdicts: Sequence[Verdict]) -> list[Figure]:
         share("user goes on, is let and answered", (v.passed for v in _of(verdicts, "goes_on"))),
         share("silence is kept", (v.undisturbed_ever for v in _of(verdicts, "silence"))),
     ]
-    return [line for line in lines if line.summary is not None or line.value is not None]
+    return lines
 
 
 def _pauses(verdicts: Sequence[Verdict]) -> list[Figure]:

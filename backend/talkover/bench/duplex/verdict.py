@@ -137,7 +137,7 @@ def _pause(seen: Observation, index: int) -> PauseVerdict:
         for played in seen.played_of(reply.item_ids)
         for span in played.audible[:1]
     )
-    return PauseVerdict(pause.end_ms - pause.start_ms, ended, taken_over)
+    return PauseVerdict(round(pause.end_ms - pause.start_ms, 1), ended, taken_over)
 
 
 def _response_ms(seen: Observation, end_ms: float) -> float | None:
