@@ -139,7 +139,9 @@ class Scenarios:
         for first, second in [(group[0], group[-1]) for group in by_speaker.values() if len(group) > 1]:
             for gap_ms in (next(gaps_ms), next(gaps_ms)) if not self._quick else (next(gaps_ms),):
                 track = in_a_row((spoken(first), spoken(second)), gap_ms)
-                take = _take(second, "two_utterances", f"{gap_ms:.0f} ms", track, first.id, listen_s=6.0)
+                take = _take(
+                    second, "two_utterances", f"{gap_ms:.0f} ms", track, f"{first.id}, {gap_ms:.0f}", listen_s=6.0
+                )
                 takes.append(replace(take, text=f"{first.text} {second.text}"))
         return takes
 
@@ -149,7 +151,7 @@ class Scenarios:
         for phrase in self._some(("goes_on",), 6, 2):
             question = next(p for p in self._all(("question",)) if p.speaker == phrase.speaker)
             first, second = spoken(question), spoken(phrase)
-            take = _take(question, "goes_on", phrase.id, first, into_agent_s=0.4, listen_s=6.0)
+            take = _take(question, "goes_on", phrase.id, first, phrase.id, into_agent_s=0.4, listen_s=6.0)
             takes.append(
                 replace(
                     take,
@@ -216,7 +218,7 @@ class Scenarios:
             level_db = next(levels)
             track = louder(spoken(phrase), level_db)
             state: AgentState = "silent" if index % 3 == 2 else "speaking"
-            take = self._sound(phrase.id, "side_talk", phrase.kind, track, state)
+            take = self._sound(f"{phrase.id}, {phrase.speaker}", "side_talk", phrase.kind, track, state)
             speaker = next(p.speaker for p in self._all(("question",)) if p.speaker != phrase.speaker)
             takes.append(replace(take, text=phrase.text, speaker=speaker, source=phrase.source, level_db=level_db))
         return takes

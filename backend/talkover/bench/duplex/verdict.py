@@ -124,7 +124,7 @@ def _answered(seen: Observation) -> Verdict:
         spoke_over_user=over,
         pauses=pauses,
         stale_ms=_stale_ms(seen) if take.family == "two_utterances" else None,
-        turns_created=_turns_within(seen, 0.0),
+        turns_created=_turns(seen),
     )
 
 
@@ -156,8 +156,9 @@ def _replies_after(seen: Observation, at_ms: float) -> list[Reply]:
     return [reply for reply in seen.replies if reply.created_ms >= at_ms]
 
 
-def _turns_within(seen: Observation, from_ms: float) -> int:
-    return sum(turn.started_ms is not None and turn.at_ms >= from_ms for turn in seen.turns)
+def _turns(seen: Observation) -> int:
+    """Turns that entered the conversation: they were transcribed, be it to nothing. One that was taken back was not."""
+    return sum(turn.started_ms is not None and turn.text is not None for turn in seen.turns)
 
 
 # ------------------------------------------------------------------------------------------------ over the agent
@@ -194,7 +195,7 @@ def _interrupted(seen: Observation, onset_ms: float, end_ms: float) -> Verdict:
         stale_ms=stale_ms,
         ledger_words_off=off,
         response_ms=_response_of(seen, new, end_ms),
-        turns_created=_turns_within(seen, 0.0),
+        turns_created=_turns(seen),
     )
 
 
@@ -245,7 +246,7 @@ def _undisturbed(seen: Observation) -> Verdict:
         hole_ms=hole_ms,
         lost_words=lost,
         repeated_words=repeated,
-        turns_created=_turns_within(seen, 0.0),
+        turns_created=_turns(seen),
     )
 
 
@@ -261,7 +262,7 @@ def _ignored(seen: Observation) -> Verdict:
         why="" if first_ms is None else f"answered after {first_ms - take.onset_ms:.0f} ms",
         undisturbed=within,
         undisturbed_ever=first_ms is None,
-        turns_created=_turns_within(seen, 0.0),
+        turns_created=_turns(seen),
     )
 
 
@@ -269,7 +270,7 @@ def _echo(seen: Observation) -> Verdict:
     """Nobody spoke: every stop is a self-interruption."""
     spoken_s = sum(played.end_ms - max(0.0, played.start_ms) for played in seen.played if played.end_ms > 0) / 1000
     stops = sum(at_ms > 0 for at_ms in seen.flushes_ms)
-    turns = _turns_within(seen, 0.0)
+    turns = sum(turn.started_ms is not None for turn in seen.turns)
     return Verdict(
         seen.take,
         passed=stops == 0 and turns == 0,
