@@ -82,7 +82,7 @@ class VadSettings(Section):
     threshold: Unit = 0.5
     min_speech_ms: Annotated[int, Field(ge=0, le=2000)] = 96
     """voiced audio needed before a sound counts as speech"""
-    barge_in_ms: Annotated[int, Field(ge=0, le=2000)] = 160
+    barge_in_ms: Annotated[int, Field(ge=0, le=2000)] = 224
     """voiced audio needed, while the agent is audible, before it yields"""
     prefix_padding_ms: Annotated[int, Field(ge=0, le=2000)] = 400
     """pre-roll: audio before the onset that still reaches the recognizer"""

@@ -64,10 +64,19 @@ def test_the_final_words_decide(text: str, verdict: tuple[str, str]):
     assert judge(replace(UNDERSTOOD, text=text)) == verdict
 
 
-def test_two_partial_words_are_enough_and_one_is_not():
-    assert decided(SPEAKING, text="what about") == "stop"
-    assert decided(SPEAKING, text="turnip") == "yield"
-    assert decided(SPEAKING, text="turnip", voiced_ms=96) == "wait"
+def test_partial_words_settle_nothing_but_commands_and_backchannels():
+    assert decided(SPEAKING, text="what about") == "yield"
+    assert decided(SPEAKING, text="yeah") == "wait"
+    assert decided(SPEAKING, text="stop") == "stop"
+    assert decided(OVER, text="yeah", has_yielded=True) == "go_on"
+    assert decided(OVER, text="what about", has_yielded=True) == "wait"
+
+
+def test_the_shorter_the_sound_the_surer_the_recogniser_must_be():
+    assert decided(UNDERSTOOD, text="turnip", confidence=0.6) == "go_on"
+    assert decided(UNDERSTOOD, text="turnip", confidence=0.6, voiced_ms=700) == "stop"
+    assert decided(UNDERSTOOD, text="turnip", confidence=0.3, voiced_ms=700) == "go_on"
+    assert decided(UNDERSTOOD, text="turnip", confidence=None) == "stop"
 
 
 def test_the_words_are_waited_for_longer_once_the_agent_has_stopped():

@@ -30,8 +30,8 @@ from talkover.vad.turn_events import OnsetDropped, SpeechEnded, SpeechOnset, Spe
 
 STEP_BYTES = 9600
 """at most this much wire audio a step (200 ms of PCM at 24 kHz), so that a huge append never blocks the session"""
-MIN_PIECE_SAMPLES = 3 * VAD_FRAME_SAMPLES
-"""speech goes to the recognizer in pieces of about 100 ms"""
+MIN_PIECE_SAMPLES = 2 * VAD_FRAME_SAMPLES
+"""speech goes to the recognizer in pieces of 64 ms"""
 IDLE_BUFFER_S = 30
 """audio kept for a manual commit while nobody speaks"""
 MANUAL_BUFFER_S = 300

@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 
 MAX_REPORTS = 256
 MAX_SPEECH_PIECES = 512
-"""about 50 s of speech waiting for recognition; then the socket is read no further"""
+"""about 30 s of speech waiting for recognition; then the socket is read no further"""
 MAX_REPLACEMENTS = 3
 """stuck engines a session survives"""
 JOIN_S = 5.0

@@ -47,8 +47,9 @@ LONG_VOICE_MS = 900.0
 """nobody says "uh-huh" or coughs for so long"""
 LONG_BACKCHANNEL_MS = 1300.0
 """voice above which "yeah yeah" is no backchannel any more"""
-UNCLEAR_BELOW = 0.35
-"""confidence of a recogniser that guesses"""
+SHORT_MS = 480.0
+CLEAR_WHEN_SHORT, CLEAR_WHEN_LONG = 0.75, 0.35
+"""confidence from which words count, after so much voice and less and after `LONG_VOICE_MS`"""
 GOES_ON_WITHIN_MS = 1500.0
 """speech so soon after the user's own turn is the rest of it, not a backchannel"""
 GOES_ON_NEEDED_MS = 160.0
@@ -127,23 +128,33 @@ def _by_words(features: InterruptionFeatures, is_near: bool) -> tuple[Decision, 
         return "stop", "answer"
     if meaning == "command" and (features.text_is_final or is_near):
         return "stop", "command"
-    if meaning != "content" or not is_near:
-        return None
-    n_words = sum(is_han(character) for character in text) // 2 + len(english_words(text))
-    if features.text_is_final:
-        clear = features.confidence is None or features.confidence >= UNCLEAR_BELOW
-        return ("stop", "words") if clear else None
-    return ("stop", "words") if n_words >= 2 and features.voiced_ms >= features.needed_ms else None
+    if meaning == "content" and is_near and features.text_is_final and _are_clear(features):
+        return "stop", "words"
+    return None
+
+
+def _are_clear(features: InterruptionFeatures) -> bool:
+    """Whether the recogniser is sure enough of words that took so long.
+
+    What takes half a second is mostly a backchannel, perhaps in a language the recogniser does not know: its words are
+    believed only when it is sure of them.
+    """
+    if features.confidence is None:
+        return True
+    share = (features.voiced_ms - SHORT_MS) / (LONG_VOICE_MS - SHORT_MS)
+    return features.confidence >= CLEAR_WHEN_SHORT + min(max(share, 0.0), 1.0) * (CLEAR_WHEN_LONG - CLEAR_WHEN_SHORT)
 
 
 def _after_the_end(features: InterruptionFeatures) -> tuple[Decision, Reason]:
+    if meaning_of(features.text) == "backchannel":
+        return "go_on", "backchannel"
     if not features.text_is_final:
         if features.has_yielded:
             return ("wait", "undecided") if features.silence_ms < STOPPED_LIMIT_MS else ("stop", "voice")
         if features.silence_ms < FINAL_TEXT_LIMIT_MS and features.voiced_ms >= SHORTEST_WORD_MS:
             return "wait", "undecided"
         return "go_on", "silence"
-    if features.voiced_ms >= LONG_VOICE_MS and meaning_of(features.text) != "backchannel":
+    if features.voiced_ms >= LONG_VOICE_MS:
         return "stop", "long_voice"
     return "go_on", _WITHOUT_WORDS.get(meaning_of(features.text), "unclear_words")
 
