@@ -110,9 +110,9 @@ class HeardLedger:
         for segment in self._segments:
             if segment.end_char <= heard:
                 continue
-            begin = max(segment.start_char, heard)
+            own_start = self._first_visible(segment.start_char, segment.end_char)
+            begin = self._first_visible(max(segment.start_char, heard), segment.end_char)
             text = self.text[begin : segment.end_char]
-            begin += len(text) - len(text.lstrip())
             start_ms = max(segment.start_ms, from_ms)
             words = tuple(
                 Word(word.start - begin, word.end - begin, word.start_ms - start_ms, word.end_ms - start_ms)
@@ -120,8 +120,14 @@ class HeardLedger:
                 if begin <= word.start < segment.end_char
             )
             cut_ms = start_ms - segment.start_ms
-            segments.append(Unheard(text.strip(), words, start_ms, begin - segment.start_char, cut_ms))
+            segments.append(Unheard(text.strip(), words, start_ms, begin - own_start, cut_ms))
         return from_ms, tuple(segments)
+
+    def _first_visible(self, start: int, end: int) -> int:
+        """The first position that is no space: segments are joined by one."""
+        while start < end and self.text[start].isspace():
+            start += 1
+        return start
 
     def _word_border(self, segment: _Segment, position: float) -> int:
         """The end of the last word (or CJK character) whose middle lies before `position`."""

@@ -51,7 +51,12 @@ class Entry:
 
     @property
     def cut_off(self) -> bool:
-        return not self.goes_on and self.heard_chars is not None and self.heard_chars < len(self.item.text.rstrip())
+        """The user will not hear the rest."""
+        return self.is_heard_in_part and not self.goes_on
+
+    @property
+    def is_heard_in_part(self) -> bool:
+        return self.heard_chars is not None and self.heard_chars < len(self.item.text.rstrip())
 
     @property
     def heard_text(self) -> str:
@@ -124,7 +129,7 @@ class Conversation:
             samples = resampler.feed((entry.audio / 32768).astype(np.float32), last=True)
             part = replace(item.content[0], audio=encode(samples, entry.audio_format.encoding))
             return item.with_content(part, *item.content[1:])
-        if entry.cut_off and item.content:
+        if entry.is_heard_in_part and item.content:
             return item.with_transcript(entry.heard_text)
         return item
 
