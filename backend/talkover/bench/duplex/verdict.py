@@ -226,15 +226,16 @@ def _undisturbed(seen: Observation) -> Verdict:
     resumed = _resumed_by(seen, old, stopped_ms)
     if resumed is not None and stopped_ms is not None:
         reply, at_ms = resumed
-        lost, repeated = words_lost_and_repeated(old, reply.text, _words_heard(seen, old))
+        lost, repeated = words_lost_and_repeated(old.text, reply.text, _heard_chars(seen, old))
         hole_ms = max(hole_ms, at_ms - stopped_ms)
         if lost == repeated == 0 and at_ms - stopped_ms <= MAX_HOLE_MS:
             stopped_ms = None
     torn_ms = _hole_starts_ms(seen, old, take.onset_ms)
     broken_ms = min((t for t in (stopped_ms, torn_ms) if t is not None), default=None)
     within = broken_ms is None or broken_ms > take.onset_ms + WINDOW_MS
+    stopped = "" if broken_ms is None else f"stopped after {broken_ms - take.onset_ms:.0f} ms"
     problems = [
-        f"stopped after {broken_ms - take.onset_ms:.0f} ms" if broken_ms is not None else "",
+        f"{stopped}, went on {hole_ms:.0f} ms later" if stopped and resumed is not None else stopped,
         f"{lost} words lost, {repeated} repeated" if lost or repeated else "",
     ]
     return Verdict(
@@ -364,17 +365,17 @@ def _stale_ms(seen: Observation) -> float:
 # ---------------------------------------------------------------------------------------------------------- words
 
 
-def _words_heard(seen: Observation, reply: Reply) -> int:
-    """Words of which at least half sounded, by the client's own record; the first item only, as there is one."""
+def _heard_chars(seen: Observation, reply: Reply) -> int:
+    """Length of the text of which the words sounded, at least half of each, by the client's own record."""
     total_ms = sum(played.end_ms - played.start_ms for played in seen.played_of(reply.item_ids))
-    return sum((word["start_ms"] + word["end_ms"]) / 2 <= total_ms for word in reply.words)
+    return max((word["end"] for word in reply.words if (word["start_ms"] + word["end_ms"]) / 2 <= total_ms), default=0)
 
 
 def _ledger_words_off(seen: Observation, reply: Reply) -> int | None:
     """Words heard by the client's record against those the server believes in."""
     if reply.heard_chars is None or not reply.words:
         return None
-    return abs(words_within(reply.words, reply.heard_chars) - _words_heard(seen, reply))
+    return abs(words_within(reply.words, reply.heard_chars) - words_within(reply.words, _heard_chars(seen, reply)))
 
 
 def _plain(text: str) -> list[str]:
@@ -387,9 +388,9 @@ def _continues(old: str, new: str) -> bool:
     return bool(start) and any(words[i : i + len(start)] == start for i in range(len(words)))
 
 
-def words_lost_and_repeated(old: Reply, new_text: str, heard: int) -> tuple[int, int]:
-    """How many words a resumed text leaves out, or says again, after so many words of the old one were heard."""
-    words, start = _plain(old.text), _plain(new_text)[:3]
+def words_lost_and_repeated(old: str, new: str, heard_chars: int) -> tuple[int, int]:
+    """How many words a resumed text leaves out, or says again, after so much of the old one was heard."""
+    words, start, heard = _plain(old), _plain(new)[:3], len(_plain(old[:heard_chars]))
     places = [i for i in range(len(words)) if words[i : i + len(start)] == start]
     if not places:
         return 0, 0
