@@ -199,8 +199,8 @@ class Answers:
     # ------------------------------------------------------------------------------------------------ interrupt
 
     def is_audible(self, now_s: float) -> bool:
-        """The agent is heard, or would be if it were not held while it is undecided what a sound is."""
-        return self.playback.is_audible(now_s) or (self._ducked_since_s is not None and self.active is not None)
+        """The agent is heard."""
+        return self.playback.is_audible(now_s)
 
     def spoken_ms(self, now_s: float) -> tuple[float | None, float | None]:
         """How much of the newest message has sounded, and how much more will; None for what is not known yet."""
@@ -211,22 +211,22 @@ class Answers:
         return played_ms, max(0.0, self.playback.ends_s() - now_s) * 1000 if is_made else None
 
     def duck(self, now_s: float) -> None:
-        """Soften or hold the agent while it is undecided whether a sound is an interruption."""
+        """Soften the agent while it is undecided whether a sound is an interruption; only our page can.
+
+        Holding the audio back instead would be heard only when the client's lead has run out, which is later than
+        the decision, and then as a hole in the agent's speech.
+        """
         if self._ducked_since_s is None:
             self._ducked_since_s = now_s
-            self._set_ducked(True)
+            if self._extension.wants("playback"):
+                self._extension.gain(True)
 
     def go_on(self) -> None:
         """The sound is decided on: speak as before."""
         if self._ducked_since_s is not None:
             self._ducked_since_s = None
-            self._set_ducked(False)
-
-    def _set_ducked(self, on: bool) -> None:
-        if self._extension.wants("playback"):
-            self._extension.gain(on)
-        else:
-            self._outbox.act(Hold(on))
+            if self._extension.wants("playback"):
+                self._extension.gain(False)
 
     def interrupt(self, now_s: float, reason: Literal["turn_detected", "client_cancelled"]) -> bool:
         """Stop speaking at once; what was heard by now is all that remains.

@@ -329,7 +329,7 @@ class RealtimeSession:
             case SpeechOnset():
                 if audible:
                     self._turns.onset()
-                    if may_interrupt:
+                    if may_interrupt and event.is_near:
                         self._answers.duck(now_s)
             case OnsetDropped():
                 self._turns.dropped()

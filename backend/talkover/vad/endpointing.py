@@ -22,7 +22,7 @@ from talkover.vad.interruption import (
     Reason,
     judge,
 )
-from talkover.vad.loudness import Loudness, distance
+from talkover.vad.loudness import Distance, Loudness, distance
 from talkover.vad.prosody import UNVOICED, Contour, Pitch
 from talkover.vad.turn_end import PATIENCE, Eagerness, EndFeatures, finished_probability, silence_needed_ms, wait_ms
 from talkover.vad.turn_events import (
@@ -171,7 +171,7 @@ class Endpointer:
             self._loudness.hear_noise(level_dbfs)
         sound = self._sound
         if sound is None:
-            if not self._voice or (agent_audible and self._is_too_quiet(level_dbfs)):
+            if not self._voice or (agent_audible and self._distance(level_dbfs) == "too_quiet"):
                 return []
             sound = self._sound = self._new_sound(agent_audible)
         self._measure(sound, level_dbfs, agent_audible, pitch)
@@ -186,10 +186,9 @@ class Endpointer:
             probability = 0.0
         self._voice = probability >= (offset if self._voice else threshold)
 
-    def _is_too_quiet(self, level_dbfs: float) -> bool:
+    def _distance(self, level_dbfs: float) -> Distance:
         loudness = self._loudness
-        found = distance(level_dbfs, loudness.noise_floor_dbfs, loudness.user_level_dbfs, loudness.echo_dbfs)
-        return found == "too_quiet"
+        return distance(level_dbfs, loudness.noise_floor_dbfs, loudness.user_level_dbfs, loudness.echo_dbfs)
 
     def _new_sound(self, agent_audible: bool) -> _Sound:
         start_ms = self.now_ms - FRAME_MS
@@ -197,7 +196,7 @@ class Endpointer:
         return _Sound(start_ms, start_ms, agent_audible, since_ms)
 
     def _measure(self, sound: _Sound, level_dbfs: float, agent_audible: bool, pitch: Pitch) -> None:
-        voiced = self._voice and (sound.started or not agent_audible or not self._is_too_quiet(level_dbfs))
+        voiced = self._voice and (sound.started or not agent_audible or self._distance(level_dbfs) != "too_quiet")
         sound.frames += 1
         if not sound.certain:
             window_frames = int(max(UNDECIDED_LIMIT_MS, 2 * self._needed_ms(agent_audible)) / FRAME_MS)
@@ -227,7 +226,8 @@ class Endpointer:
         decision, reason = self._judge(sound) if by_words else self._decide_start(sound)
         if not sound.announced and (sound.voiced.bit_count() * FRAME_MS >= ONSET_MS or decision in ("yield", "stop")):
             sound.announced = True
-            events.append(SpeechOnset(self.now_ms, self._start_ms(sound)))
+            is_near = self._distance(sound.level_dbfs) == "near"
+            events.append(SpeechOnset(self.now_ms, self._start_ms(sound), is_near))
         if decision in ("yield", "stop"):
             sound.start_ms = self._start_ms(sound)
             sound.started, sound.certain = True, decision == "stop"

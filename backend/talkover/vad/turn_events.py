@@ -18,11 +18,13 @@ from talkover.vad.interruption import Reason
 
 @dataclass(frozen=True, slots=True)
 class SpeechOnset:
-    """Possible speech: duck the agent if it is audible."""
+    """Possible speech: duck the agent if it is audible and the voice is near."""
 
     at_ms: float
     start_ms: float
     """where its first voiced frame begins"""
+    is_near: bool = True
+    """as loud as the user; else it is listened to without the agent showing it"""
 
 
 @dataclass(frozen=True, slots=True)
