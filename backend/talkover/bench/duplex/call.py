@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -16,12 +17,14 @@ from talkover.client.connection import JsonObject, RealtimeClient, Received
 from talkover.client.loudspeaker import Loudspeaker, Stretch, render
 from talkover.client.microphone import Room, Said, VirtualMicrophone
 from talkover.client.recordings import Recording, Span
-from talkover.client.turns import Answer, Turns
+from talkover.client.turns import Answer, Turns, UserTurn
 from talkover.messages import Samples
 
 TIMEOUT_S = 10.0
 SETTLE_S = 0.5
 """quiet before a take: detectors need to hear the room, and the last take's sounds must have died away"""
+QUIET_WITHIN_S = 6.0
+"""the longest patience of the server with somebody it believes to speak still"""
 LEAD_S = 0.06
 """ahead of now a track is put into the room, so that its first sample is not late"""
 ENOUGH_ANSWER_S = 0.8
@@ -173,6 +176,12 @@ class Call:
                 self._client.stop_answer()
             self._client.wait_until(lambda: self._done(0), TIMEOUT_S, "the end of an answer")
             time.sleep(0.1)
+        with suppress(TimeoutError):  # then it hears somebody still; the verdict will tell
+            self._client.wait_until(self._nobody_is_heard, QUIET_WITHIN_S, "the end of the user's turn")
+
+    def _nobody_is_heard(self) -> bool:
+        """The server has no turn of the user open."""
+        return not any(_is_open(turn) for turn in self._turns(0).user.values())
 
     # ------------------------------------------------------------------------------------------------- listening
 
@@ -232,13 +241,13 @@ class Call:
         turns = Turns(events)
         answers = [answer for answer in turns.answers.values() if _concerns(answer, stretches, zero_s, end_s)]
         items = {item for answer in answers for item in answer.item_ids}
-        recent = Turns(event for event in events if event.index >= since and event.at_s >= zero_s)
+        recent = [turn for turn in turns.user.values() if turn.at_s >= zero_s or _is_open(turn, clock.zero_input_ms)]
         observation = Observation(
             take=take,
             replies=tuple(clock.reply(answer) for answer in answers),
             played=clock.played([stretch for stretch in stretches if stretch.item_id in items]),
             flushes_ms=tuple(clock.ms(flush_s) for flush_s in self._speaker.flushes_s),
-            turns=tuple(clock.turn(turn) for turn in recent.user.values()),
+            turns=tuple(clock.turn(turn) for turn in recent),
             marks=tuple(_marks(events, clock, since)),
             then_start_ms=None if then is None else (then.start_sample - said.start_sample) * 1000 / OUTPUT_RATE_HZ,
             ended_ms=clock.ms(end_s),
@@ -254,6 +263,13 @@ def _concerns(answer: Answer, stretches: Sequence[Stretch], zero_s: float, end_s
     """Whether something of it was made or played within the take."""
     played = [stretch for stretch in stretches if stretch.item_id in answer.item_ids]
     return answer.created_s >= zero_s or any(stretch.end_s > zero_s and stretch.start_s < end_s for stretch in played)
+
+
+def _is_open(turn: UserTurn, at_ms: float = float("inf")) -> bool:
+    """Whether the server took it that the user spoke at a position of the microphone's audio; by default now."""
+    if turn.started_ms is None or turn.started_ms > at_ms:
+        return False
+    return turn.ended_ms is None or turn.ended_ms > at_ms
 
 
 _TOLD = {

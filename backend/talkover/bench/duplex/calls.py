@@ -106,8 +106,7 @@ def hold(
                     opening = openings.get(left[0].speaker, next(iter(openings.values())))
                     call.take(opening)
                     while left:
-                        taken = call.take(left[0])
-                        result = Result(taken, judge(taken.observation))
+                        result = _taken(call, left[0])
                         with lock:
                             results[left[0].name] = result
                             advance(left[0].name, len(results) / len(takes))
@@ -121,8 +120,19 @@ def hold(
         list(pool.map(one, range(len(calls))))
     late = [name for name, result in results.items() if result.taken.observation.lag_ms > LATE_MS]
     if late:
-        remarks.append(f"{len(late)} takes in which this machine held the microphone up by more than {LATE_MS:.0f} ms")
+        remarks.append(
+            f"{len(late)} takes in which this machine held the microphone up by over {LATE_MS:.0f} ms, twice"
+        )
     return [results[take.name] for take in takes if take.name in results], remarks
+
+
+def _taken(call: Call, take: Take) -> Result:
+    """A take and its verdict; once again where the machine held the microphone up, and the better of both."""
+    taken = call.take(take)
+    if taken.observation.lag_ms > LATE_MS:
+        again = call.take(take)
+        taken = min(taken, again, key=lambda each: each.observation.lag_ms)
+    return Result(taken, judge(taken.observation))
 
 
 def _calls(takes: Sequence[Take]) -> list[list[Take]]:
