@@ -28,6 +28,7 @@ from talkover.resources import resource
 from talkover.rest.api import create_api
 from talkover.rest.auth import origin_allowed
 from talkover.rest.health import Readiness
+from talkover.vad.echo import webrtc_echo_cancellers
 from talkover.vad.endpointing import TurnOptions
 
 log = logging.getLogger(__name__)
@@ -164,6 +165,7 @@ def _session_options(settings: Settings, engines: Engines, voices: Mapping[str, 
             "engines": {slot: engine.name for slot, engine in named.items()},
             "notes": [NO_MODEL_NOTE] if engines.llm.name == "embedded" else [],
         },
+        echo_canceller=webrtc_echo_cancellers() if vad.echo_canceller == "webrtc" else None,
     )
 
 

@@ -88,6 +88,8 @@ class VadSettings(Section):
     """pre-roll: audio before the onset that still reaches the recognizer"""
     silence_duration_ms: Annotated[int, Field(ge=100, le=5000)] = 500
     max_utterance_s: Annotated[float, Field(ge=1, le=300)] = 60
+    echo_canceller: Literal["none", "webrtc"] = "none"
+    """for clients that do not cancel the agent's echo themselves, as a telephone or a bare loudspeaker; browsers do"""
     decision_log: Path | None = None
     """folder for a file per session with what turn taking decided and on which grounds, partial transcripts included:
     `talkover bench duplex --replay FILE` decides again from it"""

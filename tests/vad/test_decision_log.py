@@ -11,7 +11,7 @@ from fakes import LevelVad
 from talkover.audio import samples_to_pcm16
 from talkover.messages import AudioFormat
 from talkover.pipeline.receiver import Receiver
-from talkover.vad.decision_log import header, recorded, replay
+from talkover.vad.decision_log import header, recorded, replay, session_line
 from talkover.vad.endpointing import Endpointer, TurnOptions
 from talkover.vad.prosody import UNVOICED, Pitch
 
@@ -38,7 +38,7 @@ def test_a_replay_gives_the_same_decisions():
     lines = log_of_two_utterances()
     assert sum(b'"SpeechEnded"' in line for line in lines) == 2
     assert any(b"what is the time" in line for line in lines)
-    result = replay(lines, KINDS)
+    result = replay([*lines, session_line("sess_1")], KINDS)
     assert result.calls == len(lines) - 2
     assert result.differences == ()
 

@@ -382,7 +382,7 @@ def test_guessed_words_are_no_interruption():
 
 def test_long_voice_is_an_interruption_whatever_is_understood():
     talk = over_the_agent()
-    assert kinds(talk.speech(1.2)) == ["SpeechOnset", "SpeechStarted", "InterruptionConfirmed"]
+    assert kinds(talk.speech(1.5)) == ["SpeechOnset", "SpeechStarted", "InterruptionConfirmed"]
 
 
 def test_a_slow_recogniser_loses_no_interruption():

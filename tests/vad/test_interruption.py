@@ -42,7 +42,7 @@ def test_voice_alone_makes_the_agent_give_way_but_is_not_certain():
     assert judge(SPEAKING) == ("yield", "voice")
     assert judge(replace(SPEAKING, voiced_ms=192)) == ("wait", "undecided")
     assert judge(replace(SPEAKING, has_yielded=True)) == ("wait", "undecided")
-    assert judge(replace(SPEAKING, has_yielded=True, voiced_ms=928)) == ("stop", "long_voice")
+    assert judge(replace(SPEAKING, has_yielded=True, voiced_ms=1216)) == ("stop", "long_voice")
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_partial_words_settle_nothing_but_commands_and_backchannels():
 
 def test_the_shorter_the_sound_the_surer_the_recogniser_must_be():
     assert decided(UNDERSTOOD, text="turnip", confidence=0.6) == "go_on"
-    assert decided(UNDERSTOOD, text="turnip", confidence=0.6, voiced_ms=700) == "stop"
+    assert decided(UNDERSTOOD, text="turnip", confidence=0.6, voiced_ms=800) == "stop"
     assert decided(UNDERSTOOD, text="turnip", confidence=0.3, voiced_ms=700) == "go_on"
     assert decided(UNDERSTOOD, text="turnip", confidence=None) == "stop"
 
@@ -89,7 +89,7 @@ def test_the_words_are_waited_for_longer_once_the_agent_has_stopped():
 
 def test_a_backchannel_may_last_longer_than_a_cough():
     assert decided(SPEAKING, text="yeah yeah", voiced_ms=1000) == "wait"
-    assert decided(SPEAKING, text="yeah yeah", voiced_ms=1300) == "stop"
+    assert decided(SPEAKING, text="yeah yeah", voiced_ms=1400) == "stop"
 
 
 def test_side_talk_is_let_pass_unless_it_is_a_command():
@@ -117,10 +117,17 @@ def test_the_agents_echo_is_known_by_its_words():
     assert decided(UNDERSTOOD, text="which documents", dialogue=said) == "stop"
 
 
+def test_voice_alone_stops_nothing_while_the_echo_is_not_cancelled_yet():
+    echoing = Dialogue(is_echoing=True)
+    assert judge(replace(SPEAKING, dialogue=echoing, voiced_ms=960)) == ("wait", "echo")
+    assert decided(SPEAKING, dialogue=echoing, text="stop") == "stop"
+
+
 @pytest.mark.parametrize(
     ("text", "said", "is_echo"),
     [
         ("in your folder", "documents in your folder", True),
+        ("your folder", "documents in your folder", False),
         ("in your holder", "documents in your folder", True),
         ("folder", "documents in your folder", False),
         ("your in", "documents in your folder", False),

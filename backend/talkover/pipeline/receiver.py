@@ -7,12 +7,14 @@ are milliseconds of audio since the session began.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from talkover.audio import (
     INPUT_RATE_HZ,
+    SILENCE,
     VAD_FRAME_SAMPLES,
     AudioFormat,
     Chunker,
@@ -23,6 +25,7 @@ from talkover.audio import (
 from talkover.engines import VadStream
 from talkover.messages import Samples
 from talkover.vad.decision_log import Write, recorded
+from talkover.vad.echo import EchoCanceller
 from talkover.vad.endpointing import Endpointer, TurnOptions
 from talkover.vad.interruption import Dialogue
 from talkover.vad.prosody import PitchTracker
@@ -105,9 +108,12 @@ class _Buffer:
 class Receiver:
     """The ear of one session."""
 
-    def __init__(self, vad: VadStream, record: Write | None = None) -> None:
+    def __init__(
+        self, vad: VadStream, record: Write | None = None, echo_canceller: EchoCanceller | None = None
+    ) -> None:
         """`record` takes the lines of the decision log."""
         self._vad = vad
+        self._echo_canceller = echo_canceller
         self._decoder = WireDecoder(AudioFormat())
         self._options: TurnOptions | None = TurnOptions()
         self._prefix_ms = 300
@@ -167,8 +173,11 @@ class Receiver:
         """True while pushed audio waits for `step`."""
         return bool(self._waiting)
 
-    def step(self, agent_audible: bool) -> list[ReceiverEvent]:
-        """Work off the next 200 ms at most. Returns what happened in it, in order."""
+    def step(self, agent_audible: bool, far_end: Callable[[int], Samples] | None = None) -> list[ReceiverEvent]:
+        """Work off the next 200 ms at most. Returns what happened in it, in order.
+
+        `far_end` gives what the loudspeaker played during the next so many samples, for the echo canceller.
+        """
         if not self._waiting:
             return []
         audio_format, data = self._waiting.popleft()
@@ -176,6 +185,8 @@ class Receiver:
             self._decoder = WireDecoder(audio_format)
         samples = self._decoder.feed(data)
         self._buffered_ms += audio_format.duration_ms(len(data))
+        if self._echo_canceller is not None and far_end is not None:
+            samples = self._echo_canceller.feed(samples, far_end(samples.size))
         if self._options is None:
             self._buffer.append(samples)
             return self._manual_events()
@@ -236,7 +247,8 @@ class Receiver:
         """Move to the buffer what waits in the resampler and for a whole frame."""
         rest = self._decoder.flush()
         self._decoder = WireDecoder(self._decoder.format)
-        for samples in (self._frames.pending, rest):
+        held = SILENCE if self._echo_canceller is None else self._echo_canceller.flush()
+        for samples in (self._frames.pending, held, rest):
             if samples.size:
                 self._buffer.append(samples)
         self._frames.reset()

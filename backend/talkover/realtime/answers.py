@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import replace
 from typing import Literal
 
+from talkover.audio import WireDecoder
 from talkover.messages import (
     CallDelta,
     Output,
@@ -18,6 +19,7 @@ from talkover.messages import (
 )
 from talkover.metrics import Timeline
 from talkover.pipeline.cancel import Generations
+from talkover.pipeline.far_end import FarEnd
 from talkover.pipeline.ledger import Playback
 from talkover.realtime.actions import (
     BargedIn,
@@ -72,6 +74,8 @@ class Answers:
     ) -> None:
         self.active: Response | None = None
         self.playback = Playback()
+        self.far_end: FarEnd | None = None
+        """follows what is played where an echo canceller needs it"""
         self._conversation = conversation
         self._outbox = outbox
         self._extension = extension
@@ -80,6 +84,7 @@ class Answers:
         self._watchdog_s = watchdog_s
         self._aside_active: Response | None = None
         self._aside_waiting: deque[Response] = deque()
+        self._far_decoder: WireDecoder | None = None
         self._ducked_since_s: float | None = None
         self.speculation = Speculation(conversation, outbox, main, next_id)
         self._sent_audio = SentAudio()
@@ -189,12 +194,26 @@ class Answers:
         if message_id is not None:
             self._extension.words(response.id, message_id, words)
             if response is self.active:
+                self._follow_far_end(response, audio, now_s)
                 self.playback.sent(message_id, audio.duration_ms, now_s)
                 self._spoken = (response, message_id)
                 self._sent_audio.add(message_id, audio, self.playback.played_ms(message_id, now_s))
         response.send_audio(audio)
         if audio.payload:
             response.timeline.mark("first_audio_sent", now_s)
+
+    def _follow_far_end(self, response: Response, audio: WireAudio, now_s: float) -> None:
+        if self.far_end is None or not audio.payload:
+            return
+        decoder = self._far_decoder
+        if decoder is None or decoder.format != response.plan.output_format:
+            decoder = self._far_decoder = WireDecoder(response.plan.output_format)
+        self.far_end.add(decoder.feed(audio.payload), max(self.playback.ends_s(), now_s), now_s)
+
+    def _stop_playback(self, now_s: float) -> list[str]:
+        if self.far_end is not None:
+            self.far_end.stop(now_s)
+        return self.playback.stop(now_s)
 
     # ------------------------------------------------------------------------------------------------ interrupt
 
@@ -243,7 +262,7 @@ class Answers:
         self.go_on()
         if reason == "turn_detected" and (response is not None or audible):
             self._outbox.act(BargedIn())
-        for item_id in self.playback.stop(now_s):
+        for item_id in self._stop_playback(now_s):
             self._cut(item_id, self.playback.played_ms(item_id, now_s))
         return response is not None and not self._was_heard(response)
 
@@ -257,7 +276,7 @@ class Answers:
             return self.interrupt(now_s, "turn_detected")
         self.give_up()
         message_id = spoken[1]
-        cut = self.playback.stop(now_s)
+        cut = self._stop_playback(now_s)
         played_ms = self.playback.played_ms(message_id, now_s)
         if response is not None:
             self._finish(response, now_s, "cancelled", cancelled("turn_detected"), interrupted_at_ms=round(played_ms))

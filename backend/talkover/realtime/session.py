@@ -11,12 +11,13 @@ answer nothing was heard of does not lose it, and a response that may not be int
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from talkover.engines import VadStream
-from talkover.messages import Output, StageFailed, Transcript
+from talkover.messages import Output, Samples, StageFailed, Transcript
 from talkover.metrics import Timeline
 from talkover.pipeline.cancel import Generations
+from talkover.pipeline.far_end import CaptureClock, FarEnd
 from talkover.pipeline.receiver import InputOverflow, Receiver, ReceiverEvent, SpeechPiece
 from talkover.realtime.actions import Action, Close, NextId, Outbox, StageError
 from talkover.realtime.answers import Answers
@@ -46,6 +47,7 @@ from talkover.realtime.situation import Situation
 from talkover.realtime.speculation import MAX_TRIES
 from talkover.realtime.user_turns import UserTurn, UserTurns, prompt_message
 from talkover.vad.decision_log import Write
+from talkover.vad.echo import ADAPTS_WITHIN_S, EchoCanceller
 from talkover.vad.endpointing import TurnOptions
 from talkover.vad.lexical import looks_finished
 from talkover.vad.turn_events import (
@@ -89,6 +91,8 @@ class SessionOptions:
     resolve_voice: Callable[[str], str | None]
     info: JsonObject
     """told to clients of the extension"""
+    echo_canceller: Callable[[], EchoCanceller] | None = None
+    """makes one for a session; None: clients cancel their echo themselves"""
 
 
 class RealtimeSession:
@@ -111,7 +115,9 @@ class RealtimeSession:
         self._outbox = Outbox(next_id)
         self._extension = Extension(self._outbox, options.info)
         self._conversation = Conversation(next_id("conv_"))
-        self._receiver = Receiver(vad, record)
+        canceller = None if options.echo_canceller is None else options.echo_canceller()
+        self._receiver = Receiver(vad, record, canceller)
+        self._capture_clock = CaptureClock()
         self._turns = UserTurns(
             self._conversation,
             self._receiver,
@@ -124,6 +130,8 @@ class RealtimeSession:
         self._answers = Answers(
             self._conversation, self._outbox, self._extension, main, aside, next_id, options.response_timeout_s
         )
+        if canceller is not None:
+            self._answers.far_end = FarEnd()
         self._situation = Situation(self._conversation)
         self._due: UserTurn | None = None
         self._answering: UserTurn | None = None
@@ -320,9 +328,19 @@ class RealtimeSession:
         detection = self._settings.turn_detection
         may_interrupt = detection is None or detection.interrupt_response
         audible = self._answers.is_audible(now_s)
-        self._receiver.in_dialogue(self._situation.dialogue(*self._answers.spoken_ms(now_s)))
-        for event in self._receiver.step(audible):
+        dialogue = self._situation.dialogue(*self._answers.spoken_ms(now_s))
+        far_end = self._answers.far_end
+        if far_end is not None and far_end.referenced_s < ADAPTS_WITHIN_S:
+            dialogue = replace(dialogue, is_echoing=True)
+        self._receiver.in_dialogue(dialogue)
+        for event in self._receiver.step(audible, self._far_end(now_s)):
             self._receiver_event(event, may_interrupt, audible, now_s)
+
+    def _far_end(self, now_s: float) -> Callable[[int], Samples] | None:
+        far_end = self._answers.far_end
+        if far_end is None:
+            return None
+        return lambda n_samples: far_end.window(self._capture_clock.heard_until_s(n_samples, now_s), n_samples)
 
     def _receiver_event(self, event: ReceiverEvent, may_interrupt: bool, audible: bool, now_s: float) -> None:
         match event:

@@ -40,7 +40,7 @@ from talkover.realtime.actions import (
 from talkover.realtime.events import encode_event
 from talkover.realtime.fields import JsonObject
 from talkover.realtime.session import RealtimeSession, SessionOptions
-from talkover.vad.decision_log import header
+from talkover.vad.decision_log import header, session_line
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +92,7 @@ class SessionThread:
             record=None if self._decisions is None else self._record,
         )
         self.id = self._core.id
+        self._record(session_line(self.id))
         self.inbox: Inbox[Any] = Inbox(MAX_REPORTS, 2 * max_frame_bytes, on_frame_room)
         self._lanes: dict[LaneName, Lane] = {"main": self._new_lane("main")}
         self._recognizing = self._new_recognizer()

@@ -7,6 +7,7 @@ The lines of a file, in order of time; several deciders may share it:
 
     {"format": "talkover-decisions", "version": 1}
     {"decider": "Endpointer", "made_with": [...]}
+    {"session": "sess_..."}
     {"decider": "Endpointer", "call": "feed", "with": [...], "gives": [...]}
 
 Arguments are positional and encoded as msgspec does; results carry the names of their types. Constructor and methods
@@ -36,6 +37,11 @@ Write = Callable[[bytes], None]
 def header() -> bytes:
     """The first line of a file."""
     return msgspec.json.encode({"format": FORMAT, "version": VERSION})
+
+
+def session_line(session_id: str) -> bytes:
+    """Tells whose decisions these are."""
+    return msgspec.json.encode({"session": session_id})
 
 
 def recorded(
@@ -143,6 +149,8 @@ def replay(lines: Iterable[bytes], kinds: Mapping[str, type[Any]]) -> Replay:
         if number == 1:
             if (entry.get("format"), entry.get("version")) != (FORMAT, VERSION):
                 raise ValueError(f"line 1: must be {header().decode()}, got {line.decode(errors='replace').strip()}")
+            continue
+        if "session" in entry:
             continue
         name = str(entry.get("decider"))
         if name not in kinds:

@@ -33,6 +33,8 @@ Reason = Literal[
     "silence",
 ]
 
+PAUSED_MS = 128.0
+"""silence after which words that are no interruption are acted on"""
 ENDED_MS = 192.0
 """without voice for this long a sound is over: longer than the closure of a plosive, too short to disturb"""
 FINAL_TEXT_LIMIT_MS = 800.0
@@ -43,12 +45,12 @@ STOPPED_LIMIT_MS = 2000.0
 """the same once the agent has stopped: then a slow recogniser must not lose what the user said"""
 UNDECIDED_LIMIT_MS = 1500.0
 """a sound that has not enough voice by then is none"""
-LONG_VOICE_MS = 900.0
+LONG_VOICE_MS = 1200.0
 """nobody says "uh-huh" or coughs for so long"""
-LONG_BACKCHANNEL_MS = 1300.0
+LONG_BACKCHANNEL_MS = 1400.0
 """voice above which "yeah yeah" is no backchannel any more"""
 SHORT_MS = 480.0
-CLEAR_WHEN_SHORT, CLEAR_WHEN_LONG = 0.75, 0.35
+CLEAR_WHEN_SHORT, CLEAR_WHEN_LONG = 0.75, 0.2
 """confidence from which words count, after so much voice and less and after `LONG_VOICE_MS`"""
 GOES_ON_WITHIN_MS = 1500.0
 """speech so soon after the user's own turn is the rest of it, not a backchannel"""
@@ -68,6 +70,8 @@ class Dialogue:
     """what they ask for"""
     is_closing: bool = False
     """it has next to nothing more to say"""
+    is_echoing: bool = False
+    """its echo is not cancelled yet: voice alone may be its own"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +117,14 @@ def judge(features: InterruptionFeatures) -> tuple[Decision, Reason]:
     by_words = _by_words(features, where == "near")
     if by_words is not None:
         return by_words
-    if has_ended:
+    has_paused = features.silence_ms >= PAUSED_MS and (
+        features.text_is_final or meaning_of(features.text) == "backchannel"
+    )
+    if has_ended or has_paused:
         return _after_the_end(features)
-    if where == "aside":
-        return ("go_on" if _is_too_late(features) else "wait"), "aside"
+    if where == "aside" or features.dialogue.is_echoing:
+        reason: Reason = "aside" if where == "aside" else "echo"
+        return ("go_on" if _is_too_late(features) else "wait"), reason
     return _by_voice(features)
 
 
@@ -190,7 +198,7 @@ def _is_too_late(features: InterruptionFeatures) -> bool:
 
 
 def says_what_the_agent_said(text: str, agent_text: str) -> bool:
-    """Whether most of the words, two at least, are the agent's own and in its order: its echo was recognised."""
+    """Whether most of the words, three at least, are the agent's own and in its order: its echo was recognised."""
     heard, said = _units(text), _units(agent_text)
     if len(heard) < ECHO_WORDS or not said:
         return False
@@ -199,7 +207,7 @@ def says_what_the_agent_said(text: str, agent_text: str) -> bool:
     return matched >= ECHO_SHARE * (len(heard) - 1)
 
 
-ECHO_WORDS = 2
+ECHO_WORDS = 3
 ECHO_SHARE = 0.5
 """of the pairs of words, the recogniser having misheard the rest"""
 

@@ -13,7 +13,7 @@ ABOVE_NOISE_DB = 3.0
 """speech adds at least this to the noise it stands in"""
 ABOVE_ECHO_DB = 4.0
 """double talk is louder than the echo alone"""
-ASIDE_DB = 8.0
+ASIDE_DB = 7.0
 """a voice so far under the user's is turned away, or someone else's; the user's own varies by 3 to 4 dB"""
 TOO_QUIET_DB = 24.0
 """a voice so far under the user's is in another room"""
