@@ -86,7 +86,7 @@ class Call:
         if turn_detection is not None:
             audio["turn_detection"] = turn_detection
         self._client.send({"type": "session.update", "session": {"audio": {"input": audio}}})
-        self._client.wait("session.created", TIMEOUT_S)
+        self._session_id: str = self._client.wait("session.created", TIMEOUT_S).event["session"]["id"]
         room = Room(seed) if echo is None else EchoRoom(echo, self._speaker, seed=seed)
         self._microphone = VirtualMicrophone(self._client.append, room, keep=True)
         self._passage_ends_s = 0.0
@@ -251,6 +251,8 @@ class Call:
             marks=tuple(_marks(events, clock, since)),
             then_start_ms=None if then is None else (then.start_sample - said.start_sample) * 1000 / OUTPUT_RATE_HZ,
             ended_ms=clock.ms(end_s),
+            session_id=self._session_id,
+            zero_input_ms=clock.zero_input_ms,
             lag_ms=self._microphone.worst_lag_s * 1000,
         )
         from_s = zero_s - BEFORE_MS / 1000

@@ -80,6 +80,9 @@ class Observation:
     then_start_ms: float | None = None
     """where the second track of the take began"""
     ended_ms: float = 0.0
+    session_id: str = ""
+    zero_input_ms: float = 0.0
+    """position of the track's first sample in the microphone's audio"""
     lag_ms: float = 0.0
     """how late the microphone was at worst: from some ms on, the machine was too busy to measure"""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import binascii
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import soundfile
 
 from talkover.audio import OUTPUT_RATE_HZ, ms_to_samples
 from talkover.bench.duplex.call import BEFORE_MS, Taken
+from talkover.bench.duplex.decisions import Decision, marks
 from talkover.bench.duplex.verdict import Verdict
 from talkover.bench.figures import Figure
 from talkover.bench.report import number, wanted
@@ -29,14 +30,22 @@ QUALITY = 0.9
 """libsndfile's compression level of variable-rate MP3: about 60 kbit/s for two voices"""
 
 
-def page(about: str, figures: Sequence[Figure], results: Sequence[tuple[Taken, Verdict]]) -> str:
-    """The page as text. It holds the recordings, people's voices included: it is for the machine it was made on."""
+def page(
+    about: str,
+    figures: Sequence[Figure],
+    results: Sequence[tuple[Taken, Verdict]],
+    decisions: Mapping[str, Sequence[Decision]] | None = None,
+) -> str:
+    """The page as text. It holds the recordings, people's voices included: it is for the machine it was made on.
+
+    `decisions` are those of each session, where there is a log of them.
+    """
     data = {
         "about": about,
         "piece_ms": PIECE_MS,
         "before_ms": BEFORE_MS,
         "figures": [_figure(figure) for figure in figures],
-        "takes": [_take(taken, verdict) for taken, verdict in results],
+        "takes": [_take(taken, verdict, decisions or {}) for taken, verdict in results],
     }
     # nothing in a JSON text can end the script element but this
     encoded = msgspec.json.encode(data).decode().replace("</", "<\\/")
@@ -59,8 +68,9 @@ def _figure(figure: Figure) -> dict[str, Any]:
     }
 
 
-def _take(taken: Taken, verdict: Verdict) -> dict[str, Any]:
+def _take(taken: Taken, verdict: Verdict, decisions: Mapping[str, Sequence[Decision]]) -> dict[str, Any]:
     seen, take = taken.observation, taken.observation.take
+    decided = marks(decisions.get(seen.session_id, ()), seen.zero_input_ms, -BEFORE_MS, seen.ended_ms)
     spans = [(span.start_ms, span.end_ms) for span in take.sounds]
     if seen.then_start_ms is not None:
         spans += [(seen.then_start_ms + span.start_ms, seen.then_start_ms + span.end_ms) for span in take.then_sounds]
@@ -73,6 +83,7 @@ def _take(taken: Taken, verdict: Verdict) -> dict[str, Any]:
         "text": take.text,
         "sounds": spans,
         "marks": [(mark.at_ms, mark.label) for mark in seen.marks],
+        "decided": [(mark.at_ms, mark.label) for mark in decided],
         "said": envelope(taken.said),
         "heard": envelope(taken.heard),
         "audio": _mp3(taken.said, taken.heard),

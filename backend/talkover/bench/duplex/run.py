@@ -21,6 +21,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from talkover.bench import machine, report
 from talkover.bench.duplex.calls import CLIENTS, JOBS, Options, Result, hold, part_result, prepared
+from talkover.bench.duplex.decisions import decisions_of
 from talkover.bench.duplex.page import page
 from talkover.bench.duplex.replay import replay_all
 from talkover.bench.duplex.takes import FAMILIES, Family
@@ -84,7 +85,8 @@ def command(
     arguments += [part for override in overrides or () for part in ("--set", override)]
     environ: Mapping[str, str] = own_environment() if config is None else dict(os.environ)
     stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-    arguments += ["--set", f"vad.decision_log={(output / f'duplex-{stamp}-decisions').resolve()}"]
+    log = (output / f"duplex-{stamp}-decisions").resolve()
+    arguments += ["--set", f"vad.decision_log={log}"]
     head = machine.facts() | {
         "speech": described,
         "quick": quick,
@@ -109,7 +111,7 @@ def command(
     about = f"{head['date']}, Talkover {head['commit'] or head['talkover']}, {head['cores']} cores, {client} client"
     try:
         report.write(path, head, [result], {"duplex": load.cores()})
-        shown = page(about, result.figures, [(each.taken, each.verdict) for each in results])
+        shown = page(about, result.figures, [(each.taken, each.verdict) for each in results], decisions_of(log))
         path.with_suffix(".html").write_text(shown, encoding="utf-8")
     except OSError as error:
         _fail(f"{path}: cannot be written: {error.strerror}")
