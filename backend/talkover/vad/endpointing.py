@@ -66,6 +66,8 @@ class TurnOptions:
     """ends a turn in server_vad, whatever was said"""
     eagerness: Eagerness = "auto"
     """patience in semantic_vad"""
+    patience: float = 1.0
+    """scales every wait of semantic_vad"""
     min_speech_ms: int = 96
     """voiced audio that makes a sound an utterance"""
     barge_in_ms: int = 224
@@ -336,7 +338,7 @@ class Endpointer:
     def _silence_needed_ms(self, features: EndFeatures) -> float:
         if self._options.mode == "server_vad":
             return max(FRAME_MS, self._options.silence_duration_ms)
-        return silence_needed_ms(features, PATIENCE[self._options.eagerness])
+        return self._options.patience * silence_needed_ms(features, PATIENCE[self._options.eagerness])
 
     def _likely_end_ms(self, sound: _Sound, features: EndFeatures, needed_ms: float) -> float:
         """Silence after which the turn may be over: sooner for words that look finished, though some may be missing."""
