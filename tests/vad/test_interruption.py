@@ -120,7 +120,9 @@ def test_the_agents_echo_is_known_by_its_words():
 def test_voice_alone_stops_nothing_while_the_echo_is_not_cancelled_yet():
     echoing = Dialogue(is_echoing=True)
     assert judge(replace(SPEAKING, dialogue=echoing, voiced_ms=960)) == ("wait", "echo")
-    assert decided(SPEAKING, dialogue=echoing, text="stop") == "stop"
+    assert decided(SPEAKING, dialogue=echoing, text="stop") == "wait"
+    assert decided(UNDERSTOOD, dialogue=echoing, text="stop") == "stop"
+    assert decided(UNDERSTOOD, dialogue=echoing, text="stop", confidence=0.5) == "go_on"
 
 
 @pytest.mark.parametrize(
@@ -141,12 +143,11 @@ def test_echo_words(text: str, said: str, is_echo: bool):
 
 
 def test_how_much_voice_is_needed():
-    soft = replace(SPEAKING, brightness=0.0, level_dbfs=-30)
+    soft = replace(SPEAKING, brightness=0.0)
     assert needed_ms(SPEAKING) == 224
-    assert needed_ms(soft) == 320
-    assert needed_ms(replace(soft, level_dbfs=-24)) == 224
+    assert needed_ms(soft) == 448
     assert needed_ms(replace(soft, since_own_turn_ms=600)) == 160
-    assert needed_ms(replace(soft, since_own_turn_ms=6000)) == 320
+    assert needed_ms(replace(soft, since_own_turn_ms=6000)) == 448
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,9 @@ from __future__ import annotations
 import inspect
 import math
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
+from functools import lru_cache
 from typing import Any, ParamSpec, TypeVar, cast
 
 import msgspec
@@ -141,9 +142,40 @@ def replay(lines: Iterable[bytes], kinds: Mapping[str, type[Any]]) -> Replay:
 
     Raises ValueError for what is no such log, and for a decider or a call that `kinds` do not know.
     """
-    deciders: dict[str, Any] = {}
     differences: list[Difference] = []
     calls = 0
+    for decided in decide_again(lines, kinds):
+        calls += 1
+        if decided.encoded() != decided.recorded and len(differences) < MAX_DIFFERENCES:
+            gives = msgspec.json.encode(decided.entry.get("gives")).decode()
+            again = msgspec.json.encode(_plain(decided.result, with_types=True)).decode()
+            differences.append(Difference(decided.line, gives, again))
+    return Replay(calls, tuple(differences))
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A call that was made again."""
+
+    line: int
+    """in the file, from 1"""
+    entry: dict[str, Any]
+    recorded: bytes
+    result: Any
+
+    def encoded(self) -> bytes:
+        """The line it makes now."""
+        return _line(self.entry["decider"], self.entry["call"], self.entry["with"], self.result)
+
+
+def decide_again(
+    lines: Iterable[bytes], kinds: Mapping[str, type[Any]], change: Callable[[Any], Any] | None = None
+) -> Iterator[Decided]:
+    """Make every call of a log again. `change` is applied to each argument: other settings, other decisions.
+
+    Raises ValueError as `replay` does.
+    """
+    deciders: dict[str, Any] = {}
     for number, line in enumerate(lines, 1):
         entry = _entry(line, number)
         if number == 1:
@@ -156,20 +188,20 @@ def replay(lines: Iterable[bytes], kinds: Mapping[str, type[Any]]) -> Replay:
         if name not in kinds:
             raise ValueError(f"line {number}: decider must be one of {', '.join(kinds)}, got {name!r}")
         if "made_with" in entry:
-            deciders[name] = kinds[name](*_arguments(kinds[name].__init__, entry["made_with"], number, skip_self=True))
+            made_with = _arguments(kinds[name].__init__, entry["made_with"], number)
+            deciders[name] = kinds[name](*_changed(made_with, change))
             continue
         if name not in deciders:
             raise ValueError(f"line {number}: {name} was never made")
         method = getattr(deciders[name], str(entry.get("call")), None)
         if not inspect.ismethod(method):
             raise ValueError(f"line {number}: {name} has no method {entry.get('call')!r}")
-        calls += 1
-        result = method(*_arguments(method, entry["with"], number))
-        again = _line(name, entry["call"], entry["with"], result)
-        if again != line.rstrip(b"\r\n") and len(differences) < MAX_DIFFERENCES:
-            gives = msgspec.json.encode(entry.get("gives")).decode()
-            differences.append(Difference(number, gives, msgspec.json.encode(_plain(result, with_types=True)).decode()))
-    return Replay(calls, tuple(differences))
+        result = method(*_changed(_arguments(method, entry["with"], number), change))
+        yield Decided(number, entry, line.rstrip(b"\r\n"), result)
+
+
+def _changed(arguments: list[Any], change: Callable[[Any], Any] | None) -> list[Any]:
+    return arguments if change is None else [change(argument) for argument in arguments]
 
 
 def _entry(line: bytes, number: int) -> dict[str, Any]:
@@ -179,16 +211,20 @@ def _entry(line: bytes, number: int) -> dict[str, Any]:
         raise ValueError(f"line {number}: must be a JSON object: {error}") from error
 
 
-def _arguments(function: Callable[..., Any], values: list[Any], number: int, skip_self: bool = False) -> list[Any]:
+def _arguments(function: Callable[..., Any], values: list[Any], number: int) -> list[Any]:
     """`values` as the types the function is annotated with."""
-    hints = typing.get_type_hints(function)
-    names = list(inspect.signature(function).parameters)[1 if skip_self else 0 :]
-    if len(values) != len(names):
-        raise ValueError(f"line {number}: {function.__qualname__} takes {', '.join(names)}, got {len(values)} values")
+    parameters = _parameters(getattr(function, "__func__", function))[1:]
+    if len(values) != len(parameters):
+        names = ", ".join(name for name, _ in parameters)
+        raise ValueError(f"line {number}: {function.__qualname__} takes {names}, got {len(values)} values")
     try:
-        return [
-            msgspec.convert(value, hints.get(name, Any), strict=False)
-            for name, value in zip(names, values, strict=True)
-        ]
+        return [msgspec.convert(value, hint, strict=False) for value, (_, hint) in zip(values, parameters, strict=True)]
     except msgspec.ValidationError as error:
         raise ValueError(f"line {number}: {function.__qualname__}: {error}") from error
+
+
+@lru_cache(maxsize=64)
+def _parameters(function: Callable[..., Any]) -> tuple[tuple[str, Any], ...]:
+    """Name and type of each parameter, `self` included."""
+    hints = typing.get_type_hints(function)
+    return tuple((name, hints.get(name, Any)) for name in inspect.signature(function).parameters)

@@ -213,7 +213,7 @@ class Endpointer:
         sound.text_is_final = False
         if math.isfinite(level_dbfs):
             sound.level_dbfs += (level_dbfs - sound.level_dbfs) / sound.voiced_frames
-        sound.brightness = max(sound.brightness, pitch.brightness)
+        sound.brightness += (pitch.brightness - sound.brightness) / sound.voiced_frames
         sound.contour.feed(pitch, level_dbfs)
 
     def _needed_ms(self, agent_audible: bool) -> float:

@@ -55,9 +55,11 @@ CLEAR_WHEN_SHORT, CLEAR_WHEN_LONG = 0.75, 0.2
 GOES_ON_WITHIN_MS = 1500.0
 """speech so soon after the user's own turn is the rest of it, not a backchannel"""
 GOES_ON_NEEDED_MS = 160.0
-SOFT_BRIGHTNESS, SOFT_DB = 0.02, 3.0
-SOFT_EXTRA_MS = 96.0
-"""a soft hum without any consonant is mostly a backchannel: it gets three frames more to end by itself"""
+SOFT_BRIGHTNESS = 0.03
+SOFT_EXTRA_MS = 224.0
+"""A sound without any consonant so far ("mm", "yeah", "uh-huh", but "no" and "hold on" as well) gets this much more to
+end by itself. Of 40 synthesised backchannels 18 are so soft and 14 of these end in time; of 22 interruptions 7 are, and
+most say a word before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class InterruptionFeatures:
     echo_dbfs: float | None = None
     """of the agent's own voice, as far as it was heard before"""
     brightness: float = 1.0
-    """highest of its voiced frames, see `Pitch`"""
+    """mean over its voiced frames, see `Pitch`"""
     text: str = ""
     """newest transcript; "" while there is none"""
     text_is_final: bool = False
@@ -134,9 +136,12 @@ def _by_words(features: InterruptionFeatures, is_near: bool) -> tuple[Decision, 
     meaning = meaning_of(text)
     if features.dialogue.is_closing and is_short_answer(text, features.dialogue.expected):
         return "stop", "answer"
-    if meaning == "command" and (features.text_is_final or is_near):
+    is_echoing = features.dialogue.is_echoing
+    if meaning == "command" and (_are_clear(features) if is_echoing else features.text_is_final or is_near):
         return "stop", "command"
-    if meaning == "content" and is_near and features.text_is_final and _are_clear(features):
+    if is_echoing:
+        return None
+    if meaning == "content" and is_near and _are_clear(features):
         return "stop", "words"
     return None
 
@@ -147,6 +152,8 @@ def _are_clear(features: InterruptionFeatures) -> bool:
     What takes half a second is mostly a backchannel, perhaps in a language the recogniser does not know: its words are
     believed only when it is sure of them.
     """
+    if not features.text_is_final:
+        return False
     if features.confidence is None:
         return True
     share = (features.voiced_ms - SHORT_MS) / (LONG_VOICE_MS - SHORT_MS)
@@ -186,9 +193,7 @@ def needed_ms(features: InterruptionFeatures) -> float:
     since_ms = features.since_own_turn_ms
     if since_ms is not None and since_ms <= GOES_ON_WITHIN_MS:
         return min(features.needed_ms, GOES_ON_NEEDED_MS)
-    user_dbfs = features.user_level_dbfs
-    is_soft = user_dbfs is None or features.level_dbfs < user_dbfs - SOFT_DB
-    if is_soft and features.brightness < SOFT_BRIGHTNESS:
+    if features.brightness < SOFT_BRIGHTNESS:
         return features.needed_ms + SOFT_EXTRA_MS
     return features.needed_ms
 
