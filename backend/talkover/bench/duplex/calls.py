@@ -11,9 +11,10 @@ from typing import Any
 
 from talkover.bench.caller import SCORED_EXTENSION
 from talkover.bench.duplex.call import Call, Taken
+from talkover.bench.duplex.curve import Point
 from talkover.bench.duplex.phrases import own_phrases, people
 from talkover.bench.duplex.scenarios import Scenarios
-from talkover.bench.duplex.scores import figures, interval_note
+from talkover.bench.duplex.scores import curve_figures, figures, interval_note
 from talkover.bench.duplex.takes import FAMILIES, Family, Take
 from talkover.bench.duplex.verdict import Verdict, judge
 from talkover.bench.figures import PartResult
@@ -63,12 +64,16 @@ def measure(setting: Setting) -> PartResult:
 
 
 def prepared(
-    speech: Speech, families: Sequence[Family], quick: bool, root: Path | None = None
+    speech: Speech,
+    families: Sequence[Family],
+    quick: bool,
+    root: Path | None = None,
+    echo_minutes: float | None = None,
 ) -> tuple[list[Take], dict[str, Take], str]:
     """Takes, what each speaker says first in a call, and which speech that is. Raises ValueError without a checkout."""
     own = own_phrases(Path() if root is None else root)
     others = people(speech)
-    scenarios = Scenarios([*own, *others], quick)
+    scenarios = Scenarios([*own, *others], quick, echo_minutes)
     takes = scenarios.takes(families)
     openings = {take.speaker: take for take in reversed(scenarios.openings())}
     described = f"{len(own)} phrases of our own" + (
@@ -145,11 +150,12 @@ def _calls(takes: Sequence[Take]) -> list[list[Take]]:
     ]
 
 
-def part_result(verdicts: Sequence[Verdict], remarks: Sequence[str]) -> PartResult:
+def part_result(verdicts: Sequence[Verdict], remarks: Sequence[str], points: Sequence[Point] = ()) -> PartResult:
+    """The table of verdicts, with the delay at 5 % false cut-offs when there is a curve."""
     return PartResult(
         "duplex",
         "Full duplex",
-        tuple(figures(verdicts)),
+        (*figures(verdicts), *curve_figures(points)),
         (interval_note(), *remarks),
         [told(verdict) for verdict in verdicts],
     )

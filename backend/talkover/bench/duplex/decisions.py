@@ -32,21 +32,39 @@ class Decision:
     label: str
 
 
+SESSION_LINES = 8
+"""within which a log tells whose it is"""
+
+
+def logs_of(folder: Path) -> dict[str, Path]:
+    """The decision log of each session, by its id. Raises ValueError for what is no log."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.glob("*.jsonl")):
+        with path.open("rb") as lines:
+            for _, line in zip(range(SESSION_LINES), lines, strict=False):
+                session = _entry(line, path).get("session")
+                if session is not None:
+                    found[session] = path
+    return found
+
+
 def decisions_of(folder: Path) -> dict[str, list[Decision]]:
     """The decisions of every session with a log in the folder, by its id. Raises ValueError for what is no log."""
-    found: dict[str, list[Decision]] = {}
-    for path in sorted(folder.glob("*.jsonl")):
-        session = ""
-        decisions: list[Decision] = []
-        for number, line in enumerate(path.read_bytes().splitlines(), 1):
-            try:
-                entry = msgspec.json.decode(line, type=dict[str, Any])
-            except msgspec.DecodeError as error:
-                raise ValueError(f"{path}, line {number}: must be a JSON object: {error}") from error
-            session = entry.get("session", session)
-            decisions += _decisions(entry.get("gives"))
-        found[session] = decisions
-    return found
+    return {
+        session: [
+            decision
+            for line in path.read_bytes().splitlines()
+            for decision in _decisions(_entry(line, path).get("gives"))
+        ]
+        for session, path in logs_of(folder).items()
+    }
+
+
+def _entry(line: bytes, path: Path) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(line, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise ValueError(f"{path}: every line must be a JSON object: {error}") from error
 
 
 def _decisions(gives: object) -> Iterator[Decision]:

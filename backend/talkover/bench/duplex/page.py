@@ -6,6 +6,7 @@ import binascii
 import io
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import soundfile
 
 from talkover.audio import OUTPUT_RATE_HZ, ms_to_samples
 from talkover.bench.duplex.call import BEFORE_MS, Taken
+from talkover.bench.duplex.curve import Point
 from talkover.bench.duplex.decisions import Decision, marks
 from talkover.bench.duplex.verdict import Verdict
 from talkover.bench.figures import Figure
@@ -35,15 +37,17 @@ def page(
     figures: Sequence[Figure],
     results: Sequence[tuple[Taken, Verdict]],
     decisions: Mapping[str, Sequence[Decision]] | None = None,
+    points: Sequence[Point] = (),
 ) -> str:
     """The page as text. It holds the recordings, people's voices included: it is for the machine it was made on.
 
-    `decisions` are those of each session, where there is a log of them.
+    `decisions` are those of each session, where there is a log of them; `points` are the curve drawn from them.
     """
     data = {
         "about": about,
         "piece_ms": PIECE_MS,
         "before_ms": BEFORE_MS,
+        "curve": [asdict(point) for point in points],
         "figures": [_figure(figure) for figure in figures],
         "takes": [_take(taken, verdict, decisions or {}) for taken, verdict in results],
     }

@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -21,7 +21,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from talkover.bench import machine, report
 from talkover.bench.duplex.calls import CLIENTS, JOBS, Options, Result, hold, part_result, prepared
-from talkover.bench.duplex.decisions import decisions_of
+from talkover.bench.duplex.curve import curve, expected
+from talkover.bench.duplex.decisions import decisions_of, logs_of
 from talkover.bench.duplex.page import page
 from talkover.bench.duplex.replay import replay_all
 from talkover.bench.duplex.takes import FAMILIES, Family
@@ -51,6 +52,10 @@ def command(
         str, typer.Option("--turn-detection", metavar="MODE", help="server_vad, semantic_vad, low, medium or high.")
     ] = "semantic_vad",
     jobs: Annotated[int, typer.Option("--jobs", min=1, max=8, help="Calls at the same time.")] = JOBS,
+    echo_minutes: Annotated[
+        float | None,
+        typer.Option("--echo-minutes", min=0.3, max=60, help="The echo scenario as one long run at -6 dB."),
+    ] = None,
     speech: Annotated[
         Path | None,
         typer.Option("--speech", metavar="FOLDER", help="Recordings of people. Else $TALKOVER_SHARED/speech."),
@@ -76,7 +81,7 @@ def command(
     detection = _turn_detection(turn_detection)
     families: list[Family] = [family for family in FAMILIES if not scenario or family in scenario]
     try:
-        takes, openings, described = prepared(find_speech(speech), families, quick)
+        takes, openings, described = prepared(find_speech(speech), families, quick, echo_minutes=echo_minutes)
     except ValueError as error:
         _fail(str(error))
     notes.print(f"Speech: {escape(described)}", soft_wrap=True, highlight=False)
@@ -104,14 +109,17 @@ def command(
     except (ServerFailed, ServerUnreachable) as error:
         notes.print(f"[red]✗[/] {escape(str(error))}", soft_wrap=True)
         raise typer.Exit(FAILURE) from error
-    result = replace(part_result([result.verdict for result in results], remarks), took_s=time.monotonic() - started_s)
+    points = curve(logs_of(log), expected([each.taken.observation for each in results]))
+    result = replace(
+        part_result([each.verdict for each in results], remarks, points), took_s=time.monotonic() - started_s
+    )
     report.show([result], screen)
     _show_failures(results)
     path = output / f"duplex-{stamp}.json"
     about = f"{head['date']}, Talkover {head['commit'] or head['talkover']}, {head['cores']} cores, {client} client"
     try:
-        report.write(path, head, [result], {"duplex": load.cores()})
-        shown = page(about, result.figures, [(each.taken, each.verdict) for each in results], decisions_of(log))
+        report.write(path, head | {"curve": [asdict(point) for point in points]}, [result], {"duplex": load.cores()})
+        shown = page(about, result.figures, [(each.taken, each.verdict) for each in results], decisions_of(log), points)
         path.with_suffix(".html").write_text(shown, encoding="utf-8")
     except OSError as error:
         _fail(f"{path}: cannot be written: {error.strerror}")

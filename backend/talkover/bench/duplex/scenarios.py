@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from itertools import cycle
@@ -31,6 +32,7 @@ QUIET_DB = -12.0
 SIDE_TALK_DB = (-10.0, -15.0, -20.0)
 ECHO_DB = (-20.0, -12.0, -6.0, 0.0)
 ECHO_DELAYS_MS = (20.0, 120.0, 300.0)
+LONG_ECHO_DB, LONG_ECHO_DELAY_MS = -6.0, 120.0
 MONOLOGUE_PAUSE_MS = 600.0
 MAX_MONOLOGUE_MS = 25_000.0
 MAX_INTERRUPTION_MS = 4500.0
@@ -50,9 +52,11 @@ EXPECTED = {
 class Scenarios:
     """Makes takes from phrases."""
 
-    def __init__(self, phrases: Sequence[Phrase], quick: bool) -> None:
+    def __init__(self, phrases: Sequence[Phrase], quick: bool, echo_minutes: float | None = None) -> None:
+        """`echo_minutes`: so long a run at -6 dB, in place of the short ones at several levels."""
         self._phrases = phrases
         self._quick = quick
+        self._echo_minutes = echo_minutes
         self._rng = np.random.default_rng(0)
 
     def takes(self, families: Collection[Family] = FAMILIES) -> list[Take]:
@@ -226,11 +230,14 @@ class Scenarios:
     def echo(self) -> list[Take]:
         """Nobody speaks but the agent, and it hears itself."""
         takes: list[Take] = []
-        delays_ms = cycle(ECHO_DELAYS_MS)
-        for level_db in ECHO_DB if not self._quick else (-12.0, -6.0):
+        levels_db: Sequence[float] = ECHO_DB if not self._quick else (-12.0, -6.0)
+        if self._echo_minutes is not None:
+            levels_db = (LONG_ECHO_DB,) * math.ceil(self._echo_minutes * 60 / ECHO_S)
+        delays_ms = cycle(ECHO_DELAYS_MS if self._echo_minutes is None else (LONG_ECHO_DELAY_MS,))
+        for index, level_db in enumerate(levels_db):
             delay_ms = next(delays_ms)
             take = self._sound(
-                f"{level_db:.0f} dB, {delay_ms:.0f} ms",
+                f"{level_db:.0f} dB, {delay_ms:.0f} ms, {index}",
                 "echo",
                 f"{level_db:.0f} dB",
                 Track(sounds.silence(ECHO_S * 1000), ()),

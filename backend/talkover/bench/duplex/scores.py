@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 
+from talkover.bench.duplex.curve import BUDGET, MAX_PAUSE_MS, Point, delay_at_budget_ms
 from talkover.bench.duplex.verdict import PauseVerdict, Verdict
 from talkover.bench.figures import CONFIDENCE, Figure, Interval, Target, summarize
 
@@ -174,6 +175,18 @@ def _echo(verdicts: Sequence[Verdict]) -> list[Figure]:
         own = [v for v in runs if v.take.kind == kind]
         lines.append(share(f"  echo at {kind}: undisturbed", (v.self_interruptions == 0 for v in own)))
     return lines
+
+
+def curve_figures(points: Sequence[Point]) -> list[Figure]:
+    """What eot-bench compares: the delay at a given false cut-off rate."""
+    if not points:
+        return []
+    delay_ms = delay_at_budget_ms(points)
+    pauses = f"{points[0].pauses} pauses to {MAX_PAUSE_MS:.0f} ms, {points[0].ends} ends"
+    missed = "" if delay_ms is not None else "not reached at any patience; "
+    return [
+        Figure(f"end decided after, at {BUDGET:.0%} false cut-offs", "ms", value=delay_ms, note=f"{missed}{pauses}")
+    ]
 
 
 def interval_note() -> str:
