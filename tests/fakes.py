@@ -31,7 +31,7 @@ from talkover.pipeline.recognizer import Recognizer
 from talkover.pipeline.responder import Responder
 from talkover.pipeline.sender import Sender
 from talkover.pipeline.synthesizer import Synthesizer
-from talkover.realtime.actions import Action, Close, Hold, Recognize, Respond, Send
+from talkover.realtime.actions import Action, Close, Commit, Hold, Recognize, Respond, Send
 from talkover.realtime.session import RealtimeSession, SessionOptions
 from talkover.realtime.settings import SessionSettings
 from talkover.vad.endpointing import TurnOptions
@@ -216,6 +216,7 @@ class Driver:
     work: deque[Iterator[Any]] = field(default_factory=deque)
     closed: tuple[int, str] | None = None
     held: bool = False
+    ahead: dict[int, list[Any]] = field(default_factory=dict)
     actions: list[Action] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -263,9 +264,15 @@ class Driver:
         before = len(self.events)
         self.speak(duration_ms)
         self.run()
-        self.silence(700)
-        self.run()
+        self.end_turn()
         return self.events[before:]
+
+    def end_turn(self) -> None:
+        """Silence that ends a turn, with the pipeline at work meanwhile."""
+        self.silence(240)
+        self.run()
+        self.silence(460)
+        self.run()
 
     def wait(self, seconds: float) -> list[dict[str, Any]]:
         """Let time pass."""
@@ -318,8 +325,12 @@ class Driver:
                     self.events.append(json.loads(json.dumps(event)))
                 case Recognize(item):
                     self.work.append(self._guarded(self._recognizer.process(item, never), "recognizer", item))
+                case Respond(_, request) if request.ahead:
+                    self.ahead[request.generation] = list(self._lane(request))
                 case Respond(_, request):
                     self.work.append(self._lane(request))
+                case Commit(generation):
+                    self.work.append(iter(self.ahead.pop(generation)))
                 case Hold(on):
                     self.held = on
                 case Close(code, reason):
@@ -330,6 +341,7 @@ class Driver:
     def _lane(self, request: ResponseRequest) -> Iterator[Output]:
         synthesizer = Synthesizer(self.engines.tts)
         sender = Sender(None, never, lambda: self.now_s)
+        sender.commit(request.generation)
         thoughts = self._guarded(Responder(self.engines.llm).process(request, never), "responder", request)
         for thought in thoughts:
             for sound in self._guarded(synthesizer.process(thought, never), "synthesizer", request):

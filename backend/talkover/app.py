@@ -29,6 +29,7 @@ from talkover.rest.api import create_api
 from talkover.rest.auth import origin_allowed
 from talkover.rest.clip_transcripts import fill_transcripts
 from talkover.rest.health import Readiness
+from talkover.vad.echo import webrtc_echo_cancellers
 from talkover.vad.endpointing import TurnOptions
 
 log = logging.getLogger(__name__)
@@ -109,6 +110,7 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
             max_sessions=server.max_sessions,
             max_frame_bytes=server.max_frame_mib << 20,
             max_backlog_bytes=int(server.max_backlog_mib * (1 << 20)),
+            decision_log=settings.vad.decision_log,
         ),
         engines,
         metrics,
@@ -168,6 +170,7 @@ def _session_options(settings: Settings, engines: Engines) -> SessionOptions:
             "engines": {slot: engine.name for slot, engine in named.items()},
             "notes": [NO_MODEL_NOTE] if engines.llm.name == "embedded" else [],
         },
+        echo_canceller=webrtc_echo_cancellers() if vad.echo_canceller == "webrtc" else None,
     )
 
 

@@ -326,12 +326,14 @@ def talk(context: typer.Context) -> None:
 
 @app.command(context_settings=_PASSED_ON)
 def bench(context: typer.Context) -> None:
-    """Measure latency, barge-in and capacity over the real socket; `bench asr`: a recogniser on recordings."""
-    if context.args[:1] == ["asr"]:
-        context.args.pop(0)
-        _delegate("talkover.bench.asr", context)
-    else:
+    """Measure latency, barge-in and capacity over the real socket; `bench asr`: a recogniser on recordings; `bench
+    duplex`: who yields to whom, and how soon."""
+    module = {"asr": "talkover.bench.asr", "duplex": "talkover.bench.duplex.run"}.get(" ".join(context.args[:1]))
+    if module is None:
         _delegate("talkover.bench", context)
+    else:
+        context.args.pop(0)
+        _delegate(module, context)
 
 
 @app.command(context_settings=_PASSED_ON)

@@ -88,12 +88,17 @@ class VadSettings(Section):
     threshold: Unit = 0.5
     min_speech_ms: Annotated[int, Field(ge=0, le=2000)] = 96
     """voiced audio needed before a sound counts as speech"""
-    barge_in_ms: Annotated[int, Field(ge=0, le=2000)] = 160
+    barge_in_ms: Annotated[int, Field(ge=0, le=2000)] = 224
     """voiced audio needed, while the agent is audible, before it yields"""
     prefix_padding_ms: Annotated[int, Field(ge=0, le=2000)] = 400
     """pre-roll: audio before the onset that still reaches the recognizer"""
     silence_duration_ms: Annotated[int, Field(ge=100, le=5000)] = 500
     max_utterance_s: Annotated[float, Field(ge=1, le=300)] = 60
+    echo_canceller: Literal["none", "webrtc"] = "none"
+    """for clients that do not cancel the agent's echo themselves, as a telephone or a bare loudspeaker; browsers do"""
+    decision_log: Path | None = None
+    """folder for a file per session with what turn taking decided and on which grounds, partial transcripts included:
+    `talkover bench duplex --replay FILE` decides again from it"""
 
 
 class AsrSettings(Section):
@@ -237,6 +242,7 @@ def load_settings(
 _PATH_KEYS = (
     ("server", "tls_certificate"),
     ("server", "tls_key"),
+    ("vad", "decision_log"),
     ("knowledge", "path"),
     ("models", "folder"),
     ("tts", "voice_folder"),

@@ -169,6 +169,8 @@ class ResponseRequest:
     """send audio at the pace of playback; an out-of-band response goes out as fast as it is made"""
     say: str | None = None
     """speak this instead of asking the LLM"""
+    ahead: bool = False
+    """made before the user's turn is certain to be over: held by the sender until it is committed"""
 
 
 # ------------------------------------------------------------------------- responder, synthesizer, sender, session

@@ -113,6 +113,18 @@ class Metrics:
             "talkover_responses", "Responses by how they ended", ["status"], registry=registry
         )
         self.barge_ins_total = Counter("talkover_barge_ins", "Responses the user talked over", registry=registry)
+        self.wrong_stops_total = Counter(
+            "talkover_wrong_stops",
+            "Times the agent fell silent for what was no interruption, and went on",
+            ["reason"],
+            registry=registry,
+        )
+        self.speculations_total = Counter(
+            "talkover_speculations",
+            "Answers prepared before a turn was over: begun, and then used or discarded",
+            ["outcome"],
+            registry=registry,
+        )
         self.errors_total = Counter("talkover_errors", "Failures by stage", ["stage"], registry=registry)
         self.stale_dropped_total = Counter(
             "talkover_stale_dropped", "Messages of an older generation thrown away", registry=registry

@@ -197,7 +197,10 @@ def test_after_a_barge_in_only_the_new_answer_is_sent(steps: int, seed: int):
         for index, event in enumerate(session.events[before:])
         if event["type"] == "input_audio_buffer.speech_started"
     )
-    session.silence(700)
+    session.silence(240)
+    while session.core.awaits_words and session.step(-1):  # the newest work is recognition
+        pass
+    session.silence(460)
     while session.step(rng.randint(0, 3)):  # what the old stages still yield comes in between
         pass
     old = session.of("response.created")[0]["response"]["id"]

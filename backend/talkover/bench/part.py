@@ -15,7 +15,7 @@ class Setting:
 
     speech: Speech
     quick: bool
-    """about two minutes in all instead of twelve"""
+    """about two minutes in all instead of eighteen"""
     server_arguments: tuple[str, ...]
     """for `talkover serve`"""
     environ: Mapping[str, str]

@@ -72,11 +72,12 @@ def _interval(interval: Interval | None) -> str:
 def _targets(figure: Figure) -> str:
     shown: list[str] = []
     for target, met in figure.verdicts():
-        shown.append(f"[{'green' if met else 'red'}]{'✓' if met else '✗'} {_wanted(target)}[/]")
+        shown.append(f"[{'green' if met else 'red'}]{'✓' if met else '✗'} {wanted(target)}[/]")
     return " ".join(shown)
 
 
-def _wanted(target: Target) -> str:
+def wanted(target: Target) -> str:
+    """A target in short, e.g. `p50≤700`."""
     sign = "≤" if target.kind == "at most" else "≥"
     return f"{sign}{number(target.limit)}" if target.of == "value" else f"{target.of}{sign}{number(target.limit)}"
 
@@ -91,7 +92,7 @@ def number(value: float) -> str:
 def missed(results: Sequence[PartResult]) -> list[str]:
     """The targets that were not met."""
     return [
-        f"{figure.name.strip()}: {_wanted(target)} {figure.unit}".strip()
+        f"{figure.name.strip()}: {wanted(target)} {figure.unit}".strip()
         for result in results
         for figure in result.figures
         for target, met in figure.verdicts()

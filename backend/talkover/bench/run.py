@@ -30,6 +30,7 @@ from talkover.bench import (
     recognition,
     report,
 )
+from talkover.bench.duplex import calls as duplex
 from talkover.bench.figures import PartResult
 from talkover.bench.part import Setting
 from talkover.bench.speech import Speech, find_speech
@@ -39,6 +40,7 @@ from talkover.client.server_process import ServerFailed, own_environment
 PARTS: dict[str, Callable[[Setting], PartResult]] = {
     "latency": latency.measure,
     "barge-in": barge_in.measure,
+    "duplex": duplex.measure,
     "answers": answers.measure,
     "overhead": overhead.measure,
     "ready": ready.measure,
@@ -48,7 +50,7 @@ PARTS: dict[str, Callable[[Setting], PartResult]] = {
     "paraformer": paraformer.measure,
     "cosyvoice2": cosyvoice2.measure,
 }
-NOT_IN_QUICK = ("vad", "recognition", "paraformer", "cosyvoice2")
+NOT_IN_QUICK = ("duplex", "vad", "recognition", "paraformer", "cosyvoice2")
 SWITCH_INTERVAL_S = 0.001
 """the clients' threads must not wait for each other for longer than what is measured"""
 USAGE_FAULT = 2

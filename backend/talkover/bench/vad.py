@@ -24,7 +24,8 @@ from talkover.config import Settings
 from talkover.engines import VadEngine
 from talkover.messages import Samples
 from talkover.registry import create_engine
-from talkover.vad.endpointing import Endpointer, SpeechEnded, SpeechStarted, TurnOptions
+from talkover.vad.endpointing import Endpointer, TurnOptions
+from talkover.vad.turn_events import SpeechEnded, SpeechStarted
 
 ROOM_DBFS = -72.0
 """white noise under everything: no microphone is digitally silent"""

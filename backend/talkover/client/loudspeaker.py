@@ -176,11 +176,16 @@ def audible_ms(stretches: Collection[Stretch], after_s: float, item_ids: Collect
 
 def render(speaker: Loudspeaker, from_s: float, to_s: float) -> Samples:
     """(n,) float32 at 24 kHz: all that was heard between two times, volume changes included."""
-    heard = np.zeros(max(0, round((to_s - from_s) * OUTPUT_RATE_HZ)), np.float32)
-    for stretch in speaker.stretches:
+    return rendered(speaker.stretches, speaker.gains, from_s, max(0, round((to_s - from_s) * OUTPUT_RATE_HZ)))
+
+
+def rendered(stretches: Collection[Stretch], gains: Collection[Gain], from_s: float, n_samples: int) -> Samples:
+    """(n,) float32 at 24 kHz: what of these stretches was heard from a time on, volume changes included."""
+    heard = np.zeros(n_samples, np.float32)
+    for stretch in stretches:
         _mix(heard, stretch.samples, round((stretch.start_s - from_s) * OUTPUT_RATE_HZ))
-    for begin, gains in _gain_curve(speaker.gains, from_s, heard.size):
-        heard[begin : begin + gains.size] *= gains
+    for begin, factors in _gain_curve(gains, from_s, heard.size):
+        heard[begin : begin + factors.size] *= factors
     return heard
 
 

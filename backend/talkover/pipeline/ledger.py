@@ -25,6 +25,20 @@ _MS_PER_CHARACTER = 65.0
 """speaking rate assumed for a segment cut short by an engine without word times: 15 characters a second"""
 
 
+@dataclass(frozen=True, slots=True)
+class Unheard:
+    """A segment, or the rest of one, that has not been heard."""
+
+    text: str
+    words: tuple[Word, ...]
+    """offsets into `text`, times from where it begins"""
+    start_ms: float
+    """in the item's audio"""
+    cut_chars: int = 0
+    cut_ms: float = 0.0
+    """what of the segment was heard before"""
+
+
 class HeardLedger:
     """Maps positions in an item's audio to positions in its text. Pure: it neither knows clocks nor clients.
 
@@ -83,6 +97,37 @@ class HeardLedger:
 
     def heard_text(self, played_ms: float) -> str:
         return self.text[: self.heard_chars(played_ms)].rstrip()
+
+    def unheard(self, played_ms: float) -> tuple[float, tuple[Unheard, ...]]:
+        """Where in the audio to go on, and the text that follows: with the first word that does not count as heard.
+
+        A word cut short before its middle is said again from its beginning, so that none is lost or heard twice.
+        """
+        heard = self.heard_chars(played_ms)
+        again = [word.start_ms for word in self._words if word.start >= heard and word.start_ms < played_ms]
+        from_ms = min([played_ms, *again])
+        segments: list[Unheard] = []
+        for segment in self._segments:
+            if segment.end_char <= heard:
+                continue
+            own_start = self._first_visible(segment.start_char, segment.end_char)
+            begin = self._first_visible(max(segment.start_char, heard), segment.end_char)
+            text = self.text[begin : segment.end_char]
+            start_ms = max(segment.start_ms, from_ms)
+            words = tuple(
+                Word(word.start - begin, word.end - begin, word.start_ms - start_ms, word.end_ms - start_ms)
+                for word in self._words
+                if begin <= word.start < segment.end_char
+            )
+            cut_ms = start_ms - segment.start_ms
+            segments.append(Unheard(text.strip(), words, start_ms, begin - own_start, cut_ms))
+        return from_ms, tuple(segments)
+
+    def _first_visible(self, start: int, end: int) -> int:
+        """The first position that is no space: segments are joined by one."""
+        while start < end and self.text[start].isspace():
+            start += 1
+        return start
 
     def _word_border(self, segment: _Segment, position: float) -> int:
         """The end of the last word (or CJK character) whose middle lies before `position`."""

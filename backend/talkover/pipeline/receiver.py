@@ -7,12 +7,14 @@ are milliseconds of audio since the session began.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from talkover.audio import (
     INPUT_RATE_HZ,
+    SILENCE,
     VAD_FRAME_SAMPLES,
     AudioFormat,
     Chunker,
@@ -22,12 +24,17 @@ from talkover.audio import (
 )
 from talkover.engines import VadStream
 from talkover.messages import Samples
-from talkover.vad.endpointing import Endpointer, SpeechEnded, SpeechStarted, TurnEvent, TurnOptions
+from talkover.vad.decision_log import Write, recorded
+from talkover.vad.echo import EchoCanceller
+from talkover.vad.endpointing import Endpointer, TurnOptions
+from talkover.vad.interruption import Dialogue
+from talkover.vad.prosody import PitchTracker
+from talkover.vad.turn_events import OnsetDropped, SpeechEnded, SpeechOnset, SpeechRetracted, SpeechStarted, TurnEvent
 
 STEP_BYTES = 9600
 """at most this much wire audio a step (200 ms of PCM at 24 kHz), so that a huge append never blocks the session"""
-MIN_PIECE_SAMPLES = 3 * VAD_FRAME_SAMPLES
-"""speech goes to the recognizer in pieces of about 100 ms"""
+MIN_PIECE_SAMPLES = 2 * VAD_FRAME_SAMPLES
+"""speech goes to the recognizer in pieces of 64 ms"""
 IDLE_BUFFER_S = 30
 """audio kept for a manual commit while nobody speaks"""
 MANUAL_BUFFER_S = 300
@@ -101,12 +108,18 @@ class _Buffer:
 class Receiver:
     """The ear of one session."""
 
-    def __init__(self, vad: VadStream) -> None:
+    def __init__(
+        self, vad: VadStream, record: Write | None = None, echo_canceller: EchoCanceller | None = None
+    ) -> None:
+        """`record` takes the lines of the decision log."""
         self._vad = vad
+        self._echo_canceller = echo_canceller
         self._decoder = WireDecoder(AudioFormat())
         self._options: TurnOptions | None = TurnOptions()
         self._prefix_ms = 300
-        self._endpointer = Endpointer(TurnOptions())
+        self._endpointer = recorded(Endpointer, record, TurnOptions())
+        self._pitch = PitchTracker()
+        self._dialogue = Dialogue()
         self._frames = Chunker(VAD_FRAME_SAMPLES)
         self._buffer = _Buffer()
         self._waiting: deque[tuple[AudioFormat, bytes]] = deque()
@@ -128,6 +141,7 @@ class Receiver:
             self._endpointer.skip_to(self.now_ms)
             self._endpointer.configure(options)
             self._vad.reset()
+            self._pitch.reset()
             self._piece_start = None
         else:
             self._endpointer.configure(options)
@@ -159,8 +173,11 @@ class Receiver:
         """True while pushed audio waits for `step`."""
         return bool(self._waiting)
 
-    def step(self, agent_audible: bool) -> list[ReceiverEvent]:
-        """Work off the next 200 ms at most. Returns what happened in it, in order."""
+    def step(self, agent_audible: bool, far_end: Callable[[int], Samples] | None = None) -> list[ReceiverEvent]:
+        """Work off the next 200 ms at most. Returns what happened in it, in order.
+
+        `far_end` gives what the loudspeaker played during the next so many samples, for the echo canceller.
+        """
         if not self._waiting:
             return []
         audio_format, data = self._waiting.popleft()
@@ -168,6 +185,8 @@ class Receiver:
             self._decoder = WireDecoder(audio_format)
         samples = self._decoder.feed(data)
         self._buffered_ms += audio_format.duration_ms(len(data))
+        if self._echo_canceller is not None and far_end is not None:
+            samples = self._echo_canceller.feed(samples, far_end(samples.size))
         if self._options is None:
             self._buffer.append(samples)
             return self._manual_events()
@@ -177,9 +196,15 @@ class Receiver:
             events += self._frame_events(frame, agent_audible)
         return events
 
-    def hear(self, text: str) -> None:
-        """The newest transcript of the open utterance, for decisions that look at words."""
-        self._endpointer.hear(text)
+    def hear(self, text: str, final: bool, confidence: float | None) -> None:
+        """The newest transcript of what is open, for decisions that look at words."""
+        self._endpointer.hear(text, final, confidence)
+
+    def in_dialogue(self, dialogue: Dialogue) -> None:
+        """What the agent is saying, or has said last."""
+        if dialogue != self._dialogue:
+            self._dialogue = dialogue
+            self._endpointer.in_dialogue(dialogue)
 
     def commit(self) -> Samples:
         """End the open utterance here. Returns all its audio, or all that is buffered when nobody speaks."""
@@ -196,6 +221,8 @@ class Receiver:
     def flush_piece(self) -> list[SpeechPiece]:
         """What of the open utterance has not been handed out yet."""
         self._drain()
+        if self._options is not None and not self._endpointer.in_speech:
+            return []
         return self._piece(0)
 
     def clear(self) -> None:
@@ -220,7 +247,8 @@ class Receiver:
         """Move to the buffer what waits in the resampler and for a whole frame."""
         rest = self._decoder.flush()
         self._decoder = WireDecoder(self._decoder.format)
-        for samples in (self._frames.pending, rest):
+        held = SILENCE if self._echo_canceller is None else self._echo_canceller.flush()
+        for samples in (self._frames.pending, held, rest):
             if samples.size:
                 self._buffer.append(samples)
         self._frames.reset()
@@ -238,23 +266,38 @@ class Receiver:
 
     def _frame_events(self, frame: Samples, agent_audible: bool) -> list[ReceiverEvent]:
         probability = self._vad.speech_probability(frame)
+        pitch = self._pitch.feed(frame)
         events: list[ReceiverEvent] = []
-        for event in self._endpointer.feed(probability, level_dbfs(frame), agent_audible):
-            if isinstance(event, SpeechStarted):
-                start_ms = max(event.start_ms - self._prefix_ms, samples_to_ms(self._buffer.start, INPUT_RATE_HZ))
-                self._piece_start = round(start_ms * INPUT_RATE_HZ / 1000)
-                self._buffer.drop_before(self._piece_start)
-                events.append(event)
-                events += self._piece(0)
-            else:
-                events += self._piece(0)
-                events.append(event)
-            if isinstance(event, SpeechEnded):
+        for event in self._endpointer.feed(probability, level_dbfs(frame), agent_audible, pitch):
+            match event:
+                case SpeechOnset():
+                    events.append(event)
+                    if agent_audible:  # its words decide whether it is meant for the agent
+                        self._begin_pieces(event.start_ms)
+                        events += self._piece(0)
+                case SpeechStarted():
+                    if self._piece_start is None:
+                        self._begin_pieces(event.start_ms)
+                    events.append(event)
+                    events += self._piece(0)
+                case OnsetDropped():
+                    events.append(event)
+                    self._piece_start = None
+                case _:
+                    events += self._piece(0)
+                    events.append(event)
+            if isinstance(event, SpeechEnded | SpeechRetracted):
                 self._piece_start = None
         events += self._piece(MIN_PIECE_SAMPLES)
         if not self._endpointer.in_speech:
             self._buffer.drop_before(self._buffer.end - IDLE_BUFFER_S * INPUT_RATE_HZ)
         return events
+
+    def _begin_pieces(self, start_ms: float) -> None:
+        """Hand out audio from the pre-roll before `start_ms` on."""
+        start_ms = max(start_ms - self._prefix_ms, samples_to_ms(self._buffer.start, INPUT_RATE_HZ))
+        self._piece_start = round(start_ms * INPUT_RATE_HZ / 1000)
+        self._buffer.drop_before(self._piece_start)
 
     def _piece(self, min_samples: int) -> list[SpeechPiece]:
         """What has come of the open utterance since the last piece, when it is at least `min_samples`."""

@@ -12,6 +12,7 @@ from talkover.messages import AudioDelta, CallDelta, Output, ResponseEnd, Respon
 from talkover.pipeline.pacing import Pacer
 
 STALE_POLL_S = 0.01
+COMMIT_POLL_S = 0.005
 
 
 class Sender:
@@ -38,16 +39,29 @@ class Sender:
         self._request: ResponseRequest | None = None
         self._encoder: WireEncoder | None = None
         self._ended = True
+        self._committed = 0
 
     def hold(self) -> None:
         """Let no audio out until `release`."""
         self._flowing.clear()
 
-    def release(self) -> None:
+    def release(self, sent_again_ms: float = 0.0) -> None:
+        """Let it flow again; `sent_again_ms` of audio the client threw away go out beside, and are played first."""
+        if sent_again_ms:
+            self._pacer.flush()
+            self._pacer.sent(sent_again_ms / 1000, self._clock())
         self._flowing.set()
+
+    def commit(self, generation: int) -> None:
+        """What was made ahead under this generation may leave."""
+        self._committed = max(self._committed, generation)
 
     def process(self, item: ResponseRequest | Output, is_stale: IsStale) -> Iterator[Output]:
         if isinstance(item, ResponseRequest):
+            while item.ahead and self._committed < item.generation:
+                if is_stale():
+                    return
+                time.sleep(COMMIT_POLL_S)
             if not self._ended:
                 self._pacer.flush()
             self._request, self._ended = item, False

@@ -44,6 +44,8 @@ class Hold:
     """Stop the flow of the main lane's audio, or let it go on at the exact sample."""
 
     on: bool
+    sent_again_ms: float = 0.0
+    """with `on` false: audio the client has to play first, having thrown away what it had"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,27 @@ class BargedIn:
 
 
 @dataclass(frozen=True, slots=True)
+class WentOn:
+    """For metrics: the agent stopped for what was no interruption, and went on."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Speculated:
+    """For metrics: an answer was prepared before the turn was certain to be over, and whether it was used."""
+
+    outcome: Literal["begun", "used", "discarded"]
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """The response made ahead on the main lane may be sent."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
 class StaleDropped:
     """For metrics: a message of an older generation was thrown away."""
 
@@ -112,6 +135,9 @@ Action = (
     | ResponseFinished
     | TurnFinished
     | BargedIn
+    | WentOn
+    | Speculated
+    | Commit
     | StaleDropped
     | StageError
 )

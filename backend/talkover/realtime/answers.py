@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import Literal
 
+from talkover.audio import WireDecoder
 from talkover.messages import (
     CallDelta,
     Output,
     ResponseEnd,
-    ResponseRequest,
     SourcesFound,
     StageFailed,
     StageMark,
     TextDelta,
-    VoiceSettings,
     WireAudio,
 )
 from talkover.metrics import Timeline
 from talkover.pipeline.cancel import Generations
+from talkover.pipeline.far_end import FarEnd
 from talkover.pipeline.ledger import Playback
 from talkover.realtime.actions import (
     BargedIn,
@@ -31,16 +32,22 @@ from talkover.realtime.actions import (
     ResponseFinished,
     StageError,
     StaleDropped,
+    WentOn,
 )
 from talkover.realtime.conversation import Conversation
 from talkover.realtime.errors import ProtocolError
 from talkover.realtime.extension import Extension
 from talkover.realtime.fields import JsonObject
 from talkover.realtime.response import Response, ResponseStatus, cancelled, failed, incomplete
+from talkover.realtime.resumption import MAX_LATER, Rest, SentAudio, Suspended
 from talkover.realtime.settings import ResponsePlan
+from talkover.realtime.speculation import Speculation
 
 MAX_DUCKED_S = 2.0
 """a sound is decided on within 1.5 s of audio: later than this no audio comes any more, and the agent goes on"""
+
+MAX_SUSPENDED_S = 10.0
+"""a stop is judged within two seconds of audio: later than this no audio comes any more"""
 
 MAX_WAITING_ASIDE = 8
 """out-of-band responses waiting for the one being made"""
@@ -67,6 +74,8 @@ class Answers:
     ) -> None:
         self.active: Response | None = None
         self.playback = Playback()
+        self.far_end: FarEnd | None = None
+        """follows what is played where an echo canceller needs it"""
         self._conversation = conversation
         self._outbox = outbox
         self._extension = extension
@@ -75,14 +84,33 @@ class Answers:
         self._watchdog_s = watchdog_s
         self._aside_active: Response | None = None
         self._aside_waiting: deque[Response] = deque()
+        self._far_decoder: WireDecoder | None = None
         self._ducked_since_s: float | None = None
+        self.speculation = Speculation(conversation, outbox, main, next_id)
+        self._sent_audio = SentAudio()
+        self._suspended: Suspended | None = None
+        self._spoken: tuple[Response, str] | None = None
+        """the newest response that was heard, and its message"""
 
     # ---------------------------------------------------------------------------------------------------- start
 
     def start(
         self, plan: ResponsePlan, timeline: Timeline, item_id: str | None, now_s: float, say: str | None, ready: bool
     ) -> Response:
-        """Announce a response of the conversation and, when `ready`, give it to the pipeline. None may be active."""
+        """Announce a response of the conversation and, when `ready`, give it to the pipeline. None may be active.
+
+        One that was prepared for the conversation as it is now is taken instead of a new one.
+        """
+        self.give_up()
+        if ready and say is None and (prepared := self.speculation.use(plan)) is not None:
+            response = Response(
+                prepared.response_id, prepared.generation, plan, self._conversation, self._outbox, timeline, item_id
+            )
+            self.active = response
+            response.announce()
+            response.dispatched = True
+            response.deadline_s = now_s + self._watchdog_s
+            return response
         response = Response(
             self._next_id("resp_"), self._main.next(), plan, self._conversation, self._outbox, timeline, item_id
         )
@@ -110,23 +138,20 @@ class Answers:
         plan = response.plan
         response.dispatched = True
         response.deadline_s = now_s + self._watchdog_s
-        request = ResponseRequest(
-            response.generation,
-            response.id,
-            self._conversation.prompt(plan),
-            plan.modality,
-            VoiceSettings(plan.voice, plan.speed),
-            plan.output_format,
-            paced=lane == "main",
-            say=say,
-        )
-        self._outbox.act(Respond(lane, request))
+        request = plan.request(response.generation, response.id, self._conversation.prompt(plan))
+        self._outbox.act(Respond(lane, replace(request, paced=lane == "main", say=say)))
 
     # --------------------------------------------------------------------------------------------------- output
 
     def take(self, message: Output, now_s: float) -> None:
         """A result of the pipeline; what does not belong to a response being made is stale and dropped."""
         response = self._owner(message)
+        suspended = self._suspended
+        if response is None and suspended is not None and suspended.response.source_id == message.response_id:
+            suspended.later.append(message)
+            if len(suspended.later) > MAX_LATER:
+                self.give_up()
+            return
         if response is None:
             self._outbox.act(StaleDropped())
             return
@@ -159,7 +184,7 @@ class Answers:
 
     def _owner(self, message: Output) -> Response | None:
         for response in (self.active, self._aside_active):
-            if response is not None and response.id == message.response_id and response.dispatched:
+            if response is not None and response.source_id == message.response_id and response.dispatched:
                 return response
         return None
 
@@ -169,40 +194,65 @@ class Answers:
         if message_id is not None:
             self._extension.words(response.id, message_id, words)
             if response is self.active:
+                self._follow_far_end(response, audio, now_s)
                 self.playback.sent(message_id, audio.duration_ms, now_s)
+                self._spoken = (response, message_id)
+                self._sent_audio.add(message_id, audio, self.playback.played_ms(message_id, now_s))
         response.send_audio(audio)
         if audio.payload:
             response.timeline.mark("first_audio_sent", now_s)
 
+    def _follow_far_end(self, response: Response, audio: WireAudio, now_s: float) -> None:
+        if self.far_end is None or not audio.payload:
+            return
+        decoder = self._far_decoder
+        if decoder is None or decoder.format != response.plan.output_format:
+            decoder = self._far_decoder = WireDecoder(response.plan.output_format)
+        self.far_end.add(decoder.feed(audio.payload), max(self.playback.ends_s(), now_s), now_s)
+
+    def _stop_playback(self, now_s: float) -> list[str]:
+        if self.far_end is not None:
+            self.far_end.stop(now_s)
+        return self.playback.stop(now_s)
+
     # ------------------------------------------------------------------------------------------------ interrupt
 
     def is_audible(self, now_s: float) -> bool:
-        """The agent is heard, or would be if it were not held while it is undecided what a sound is."""
-        return self.playback.is_audible(now_s) or (self._ducked_since_s is not None and self.active is not None)
+        """The agent is heard."""
+        return self.playback.is_audible(now_s)
+
+    def spoken_ms(self, now_s: float) -> tuple[float | None, float | None]:
+        """How much of the newest message has sounded, and how much more will; None for what is not known yet."""
+        if self._spoken is None:
+            return None, None
+        played_ms = self.playback.played_ms(self._spoken[1], now_s)
+        is_made = self.active is None and self._suspended is None
+        return played_ms, max(0.0, self.playback.ends_s() - now_s) * 1000 if is_made else None
 
     def duck(self, now_s: float) -> None:
-        """Soften or hold the agent while it is undecided whether a sound is an interruption."""
+        """Soften the agent while it is undecided whether a sound is an interruption; only our page can.
+
+        Holding the audio back instead would be heard only when the client's lead has run out, which is later than
+        the decision, and then as a hole in the agent's speech.
+        """
         if self._ducked_since_s is None:
             self._ducked_since_s = now_s
-            self._set_ducked(True)
+            if self._extension.wants("playback"):
+                self._extension.gain(True)
 
     def go_on(self) -> None:
         """The sound is decided on: speak as before."""
         if self._ducked_since_s is not None:
             self._ducked_since_s = None
-            self._set_ducked(False)
-
-    def _set_ducked(self, on: bool) -> None:
-        if self._extension.wants("playback"):
-            self._extension.gain(on)
-        else:
-            self._outbox.act(Hold(on))
+            if self._extension.wants("playback"):
+                self._extension.gain(False)
 
     def interrupt(self, now_s: float, reason: Literal["turn_detected", "client_cancelled"]) -> bool:
         """Stop speaking at once; what was heard by now is all that remains.
 
         True when a response ended of which nothing was heard: what it was to answer is still unanswered.
         """
+        self.give_up()
         response = self.active
         audible = self.playback.is_audible(now_s)
         if response is not None:
@@ -212,9 +262,82 @@ class Answers:
         self.go_on()
         if reason == "turn_detected" and (response is not None or audible):
             self._outbox.act(BargedIn())
-        for item_id in self.playback.stop(now_s):
+        for item_id in self._stop_playback(now_s):
             self._cut(item_id, self.playback.played_ms(item_id, now_s))
         return response is not None and not self._was_heard(response)
+
+    def suspend(self, now_s: float) -> bool:
+        """Fall silent like `interrupt`, but able to `resume` with what has not been heard, until `give_up`.
+
+        True, as of `interrupt`, when a response ended of which nothing was heard: such a one cannot go on.
+        """
+        spoken, response = self._spoken, self.active
+        if spoken is None or not self.playback.is_audible(now_s) or response not in (None, spoken[0]):
+            return self.interrupt(now_s, "turn_detected")
+        self.give_up()
+        message_id = spoken[1]
+        cut = self._stop_playback(now_s)
+        played_ms = self.playback.played_ms(message_id, now_s)
+        if response is not None:
+            self._finish(response, now_s, "cancelled", cancelled("turn_detected"), interrupted_at_ms=round(played_ms))
+        self.go_on()
+        self._outbox.act(Hold(True))
+        self._suspended = Suspended(spoken[0], message_id, played_ms, response is None, now_s + MAX_SUSPENDED_S)
+        for item_id in cut:
+            self._cut(item_id, self.playback.played_ms(item_id, now_s))
+        return False
+
+    def resume(self, now_s: float, reason: str) -> None:
+        """It was no interruption: say what has not been heard, as a response of its own."""
+        self.go_on()
+        suspended, self._suspended = self._suspended, None
+        if suspended is None:
+            return
+        before, entry = suspended.response, self._conversation.get(suspended.message_id)
+        rest = Rest()
+        if entry is not None and entry.ledger is not None:
+            entry.goes_on = True
+            rest = self._sent_audio.unheard(
+                suspended.message_id, entry.ledger, suspended.played_ms, before.plan.output_format
+            )
+        self._outbox.act(Hold(False, rest.duration_ms))
+        self._outbox.act(WentOn(reason))
+        if suspended.is_made and not rest.pieces:
+            return
+        response = Response(
+            self._next_id("resp_"),
+            before.generation,
+            before.plan,
+            self._conversation,
+            self._outbox,
+            Timeline(),
+            before.item_id,
+        )
+        response.source_id = before.source_id
+        response.dispatched = True
+        response.deadline_s = now_s + self._watchdog_s
+        self.active = response
+        response.announce()
+        for piece in rest.pieces:
+            self._audio(response, piece, now_s)
+        response.goes_on_inside_segment(rest.cut_chars, rest.cut_ms)
+        for message in suspended.later:
+            self.take(message, now_s)
+        if suspended.is_made:
+            self._finish(response, now_s, "completed", None)
+
+    def give_up(self) -> None:
+        """What is suspended will not be resumed: it was an interruption."""
+        if self._suspended is not None:
+            self._suspended = None
+            self._main.next()
+            self._outbox.act(Hold(False))
+            self._outbox.act(BargedIn())
+
+    @property
+    def is_suspended(self) -> bool:
+        """Silent while it is undecided whether the user interrupted."""
+        return self._suspended is not None
 
     def cancel(self, response_id: str | None, now_s: float) -> None:
         """The client cancels the active response, or the named one. Raises ProtocolError when there is none."""
@@ -247,16 +370,24 @@ class Answers:
                 "audio_end_ms",
             )
         played_ms = min(audio_end_ms, round(sent_ms))
+        self._correct_suspended(item_id, played_ms)
         self.playback.reported(item_id, played_ms, True, now_s)
         self._cut(item_id, played_ms)
         return played_ms
 
     def played(self, item_id: str, played_ms: float, ended: bool, now_s: float) -> None:
         """The client reports its playback."""
+        if ended:
+            self._correct_suspended(item_id, played_ms)
         self.playback.reported(item_id, played_ms, ended, now_s)
         entry = self._conversation.get(item_id)
         if ended and entry is not None and entry.heard_chars is not None:
             self._cut(item_id, played_ms)
+
+    def _correct_suspended(self, item_id: str, played_ms: float) -> None:
+        """The client knows better where it stopped."""
+        if self._suspended is not None and self._suspended.message_id == item_id:
+            self._suspended.played_ms = played_ms
 
     def _was_heard(self, response: Response) -> bool:
         entries = [self._conversation.get(item.id) for item in response.output]
@@ -275,6 +406,8 @@ class Answers:
         """The watchdog: a response nothing was heard of for too long has failed, and its lane is replaced."""
         if self._ducked_since_s is not None and now_s >= self._ducked_since_s + MAX_DUCKED_S:
             self.go_on()
+        if self._suspended is not None and now_s >= self._suspended.deadline_s:
+            self.give_up()
         for response, lane in ((self.active, "main"), (self._aside_active, "aside")):
             if response is not None and response.dispatched and now_s >= response.deadline_s:
                 (self._main if lane == "main" else self._aside).next()
@@ -288,7 +421,11 @@ class Answers:
     def deadlines_s(self) -> list[float]:
         responses = (self.active, self._aside_active)
         deadlines = [response.deadline_s for response in responses if response is not None and response.dispatched]
-        return deadlines if self._ducked_since_s is None else [*deadlines, self._ducked_since_s + MAX_DUCKED_S]
+        if self._ducked_since_s is not None:
+            deadlines.append(self._ducked_since_s + MAX_DUCKED_S)
+        if self._suspended is not None:
+            deadlines.append(self._suspended.deadline_s)
+        return deadlines
 
     def refuse(self, response: Response, now_s: float) -> None:
         """The pipeline would not take it: its stages are stuck in older work."""

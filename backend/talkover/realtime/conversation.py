@@ -40,6 +40,8 @@ class Entry:
     """of our own spoken messages"""
     heard_chars: int | None = None
     """where the user stopped hearing it; None: heard to the end, or still being spoken"""
+    goes_on: bool = False
+    """what was not heard of it is said by a later item"""
     uncertain: bool = False
     emotion: str | None = None
     events: tuple[str, ...] = ()
@@ -49,6 +51,11 @@ class Entry:
 
     @property
     def cut_off(self) -> bool:
+        """The user will not hear the rest."""
+        return self.is_heard_in_part and not self.goes_on
+
+    @property
+    def is_heard_in_part(self) -> bool:
         return self.heard_chars is not None and self.heard_chars < len(self.item.text.rstrip())
 
     @property
@@ -122,7 +129,7 @@ class Conversation:
             samples = resampler.feed((entry.audio / 32768).astype(np.float32), last=True)
             part = replace(item.content[0], audio=encode(samples, entry.audio_format.encoding))
             return item.with_content(part, *item.content[1:])
-        if entry.cut_off and item.content:
+        if entry.is_heard_in_part and item.content:
             return item.with_transcript(entry.heard_text)
         return item
 
@@ -141,8 +148,8 @@ class Conversation:
                 if total > MAX_AUDIO_SAMPLES:
                     other.audio = None
 
-    def prompt(self, plan: ResponsePlan) -> Prompt:
-        """What the LLM gets to see: what was said by the user and what was heard of us."""
+    def prompt(self, plan: ResponsePlan, *coming: PromptMessage) -> Prompt:
+        """What the LLM gets to see: what was said by the user and what was heard of us, and what is about to be."""
         if plan.input is None:
             entries = [self._entries[item_id] for item_id in self._order]
         else:
@@ -150,7 +157,7 @@ class Conversation:
             entries = [entry for entry in inputs if entry is not None]
         return Prompt(
             instructions=plan.instructions,
-            messages=tuple(prompt_messages(entries))[-MAX_PROMPT_MESSAGES:],
+            messages=(*prompt_messages(entries), *coming)[-MAX_PROMPT_MESSAGES:],
             tools=plan.tools,
             tool_choice=plan.tool_choice,
             max_output_tokens=plan.max_output_tokens,

@@ -44,6 +44,8 @@ class Response:
     ) -> None:
         """`conversation` is None for an out-of-band response; `item_id` names the user's turn it answers."""
         self.id = response_id
+        self.source_id = response_id
+        """the id under which the pipeline makes it: another one when it goes on after a stop, or was made ahead"""
         self.generation = generation
         self.plan = plan
         self.timeline = timeline
@@ -61,7 +63,9 @@ class Response:
         self._message: _Message | None = None
         self._call_arguments = ""
         self._segment_offset = 0
-        """characters put before the segment's own text"""
+        """characters put before the segment's own text, less those it lost at its beginning"""
+        self._segment_lead_ms = 0.0
+        """what the segment's audio lost at its beginning"""
 
     @property
     def output(self) -> tuple[Item, ...]:
@@ -91,16 +95,24 @@ class Response:
         message = self._open_message()
         if audio.text:
             spoken = f" {audio.text}" if _needs_space(message.text, audio.text) else audio.text
-            self._segment_offset = len(spoken) - len(audio.text)
+            self._segment_offset, self._segment_lead_ms = len(spoken) - len(audio.text), 0.0
             message.ledger.begin_segment(spoken)
             message.text += spoken
             self._send_part(message, "response.output_audio_transcript.delta", delta=spoken)
-        offset = self._segment_offset
-        words = [Word(word.start + offset, word.end + offset, word.start_ms, word.end_ms) for word in audio.words]
+        offset, lead_ms = self._segment_offset, self._segment_lead_ms
+        words = [
+            Word(word.start + offset, word.end + offset, word.start_ms - lead_ms, word.end_ms - lead_ms)
+            for word in audio.words
+        ]
         placed = message.ledger.add_audio(audio.duration_ms, words, audio.segment_end)
         self.audio_ms += audio.duration_ms
         self.synthesized_at_s = audio.synthesized_at_s
         return placed
+
+    def goes_on_inside_segment(self, cut_chars: int, cut_ms: float) -> None:
+        """The newest segment lacks its beginning; the words that still come for it count from there."""
+        self._segment_offset -= cut_chars
+        self._segment_lead_ms = cut_ms
 
     def send_audio(self, audio: WireAudio) -> None:
         """The audio itself; after whatever tells about its words."""

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
@@ -40,6 +41,8 @@ class RealtimeOptions:
     max_sessions: int
     max_frame_bytes: int
     max_backlog_bytes: int
+    decision_log: Path | None = None
+    """folder for the decisions of every session"""
 
 
 class RealtimeServer:
@@ -105,6 +108,7 @@ class RealtimeServer:
             self._options.max_frame_bytes,
             connection.resume_reading,
             to_beta if beta else None,
+            self._options.decision_log,
         )
         self._connections.add(connection)
         self._metrics.sessions_total.inc()

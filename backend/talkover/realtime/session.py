@@ -11,12 +11,13 @@ answer nothing was heard of does not lose it, and a response that may not be int
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from talkover.engines import VadStream
-from talkover.messages import Output, StageFailed, Transcript
+from talkover.messages import Output, Samples, StageFailed, Transcript
 from talkover.metrics import Timeline
 from talkover.pipeline.cancel import Generations
+from talkover.pipeline.far_end import CaptureClock, FarEnd
 from talkover.pipeline.receiver import InputOverflow, Receiver, ReceiverEvent, SpeechPiece
 from talkover.realtime.actions import Action, Close, NextId, Outbox, StageError
 from talkover.realtime.answers import Answers
@@ -42,17 +43,26 @@ from talkover.realtime.fields import JsonObject
 from talkover.realtime.ids import new_id
 from talkover.realtime.items import ContentPart, Item
 from talkover.realtime.settings import ResponseOptions, ResponsePlan, SessionSettings, TurnDetection
-from talkover.realtime.user_turns import UserTurn, UserTurns
-from talkover.vad.endpointing import (
+from talkover.realtime.situation import Situation
+from talkover.realtime.speculation import MAX_TRIES
+from talkover.realtime.user_turns import UserTurn, UserTurns, prompt_message
+from talkover.vad.decision_log import Write
+from talkover.vad.echo import ADAPTS_WITHIN_S, EchoCanceller
+from talkover.vad.endpointing import TurnOptions
+from talkover.vad.lexical import looks_finished
+from talkover.vad.turn_events import (
+    InterruptionConfirmed,
     LikelyEnd,
     OnsetDropped,
     SpeechEnded,
     SpeechOnset,
     SpeechResumed,
+    SpeechRetracted,
     SpeechStarted,
-    TurnOptions,
 )
 
+WORTH_PREPARING = 0.3
+"""how finished an utterance must look for its answer to be prepared"""
 MAX_IDLE_PROMPTS = 3
 """times in a row that silence is answered before the agent just waits"""
 
@@ -81,6 +91,8 @@ class SessionOptions:
     resolve_voice: Callable[[str], str | None]
     info: JsonObject
     """told to clients of the extension"""
+    echo_canceller: Callable[[], EchoCanceller] | None = None
+    """makes one for a session; None: clients cancel their echo themselves"""
 
 
 class RealtimeSession:
@@ -93,7 +105,9 @@ class RealtimeSession:
         main: Generations,
         aside: Generations,
         next_id: NextId = new_id,
+        record: Write | None = None,
     ) -> None:
+        """`record` takes the lines of the decision log."""
         self.id = next_id("sess_")
         self._options = options
         self._next_id = next_id
@@ -101,7 +115,9 @@ class RealtimeSession:
         self._outbox = Outbox(next_id)
         self._extension = Extension(self._outbox, options.info)
         self._conversation = Conversation(next_id("conv_"))
-        self._receiver = Receiver(vad)
+        canceller = None if options.echo_canceller is None else options.echo_canceller()
+        self._receiver = Receiver(vad, record, canceller)
+        self._capture_clock = CaptureClock()
         self._turns = UserTurns(
             self._conversation,
             self._receiver,
@@ -114,6 +130,9 @@ class RealtimeSession:
         self._answers = Answers(
             self._conversation, self._outbox, self._extension, main, aside, next_id, options.response_timeout_s
         )
+        if canceller is not None:
+            self._answers.far_end = FarEnd()
+        self._situation = Situation(self._conversation)
         self._due: UserTurn | None = None
         self._answering: UserTurn | None = None
         self._apology_due = False
@@ -141,7 +160,8 @@ class RealtimeSession:
         if isinstance(happened, (str, bytes)):
             self._frame(happened, now_s)
         elif isinstance(happened, Transcript):
-            self._turns.transcript(happened, now_s)
+            if self._turns.transcript(happened, now_s) and happened.final:
+                self._speculate(happened)
         elif isinstance(happened, StageFailed) and happened.response_id is None:
             self._outbox.act(StageError(happened.stage))
             self._turns.failed(happened.item_id, happened.error, now_s)
@@ -158,6 +178,11 @@ class RealtimeSession:
         """False while audio of an earlier frame is still being worked off."""
         return not self._receiver.is_busy
 
+    @property
+    def awaits_words(self) -> bool:
+        """True while a final transcript has been asked for and has not come."""
+        return self._turns.is_finalising or self._turns.is_awaiting
+
     def wait_s(self, now_s: float) -> float:
         """Seconds after which `handle(None)` is due at the latest."""
         if self._receiver.is_busy:
@@ -171,7 +196,7 @@ class RealtimeSession:
     def refuse(self, response_id: str, now_s: float) -> list[Action]:
         """The pipeline did not take a request."""
         active = self._answers.active
-        if active is not None and active.id == response_id:
+        if not self._answers.speculation.refused(response_id) and active is not None and active.id == response_id:
             self._answers.refuse(active, now_s)
         return self._outbox.take()
 
@@ -191,11 +216,12 @@ class RealtimeSession:
             case AudioAppend():
                 self._receiver.push(event.audio, self._settings.input_format)
             case AudioCommit():
+                self._answers.speculation.discard()
                 self._turns.commit(now_s)
-                self._answers.go_on()
+                self._settle()
             case AudioClear():
                 self._turns.clear()
-                self._answers.go_on()
+                self._settle()
                 self._outbox.send({"type": "input_audio_buffer.cleared"})
             case SessionUpdate():
                 self._update(event.session)
@@ -237,6 +263,8 @@ class RealtimeSession:
         before = self._settings
         self._settings = before.updated(patch, self._options.resolve_voice)
         self._outbox.send({"type": "session.updated", "session": self._session_wire()})
+        if self._settings.tools != before.tools:
+            self._situation.expect_for(self._settings.tools)
         if self._settings.s2s != before.s2s:
             self._extension.configure(self._settings.s2s)
         if self._settings.turn_detection != before.turn_detection:
@@ -247,7 +275,7 @@ class RealtimeSession:
         detection = self._settings.turn_detection
         self._turns.settings = self._settings
         self._idle_prompts = 0
-        self._answers.go_on()
+        self._settle()
         if detection is None:
             self._receiver.configure(None, 0)
             if before is not None:
@@ -260,6 +288,12 @@ class RealtimeSession:
             turn_options(detection, self._options.vad_options),
             max(detection.prefix_padding_ms, self._options.pre_roll_ms),
         )
+
+    def _settle(self) -> None:
+        """The client took the sound that was being judged away: the agent is as it was told to be."""
+        self._answers.go_on()
+        self._answers.give_up()
+        self._answers.speculation.discard()
 
     def _create_item(self, event: ItemCreate, now_s: float) -> None:
         item = event.item
@@ -294,31 +328,48 @@ class RealtimeSession:
         detection = self._settings.turn_detection
         may_interrupt = detection is None or detection.interrupt_response
         audible = self._answers.is_audible(now_s)
-        for event in self._receiver.step(audible):
+        dialogue = self._situation.dialogue(*self._answers.spoken_ms(now_s))
+        far_end = self._answers.far_end
+        if far_end is not None and far_end.referenced_s < ADAPTS_WITHIN_S:
+            dialogue = replace(dialogue, is_echoing=True)
+        self._receiver.in_dialogue(dialogue)
+        for event in self._receiver.step(audible, self._far_end(now_s)):
             self._receiver_event(event, may_interrupt, audible, now_s)
+
+    def _far_end(self, now_s: float) -> Callable[[int], Samples] | None:
+        far_end = self._answers.far_end
+        if far_end is None:
+            return None
+        return lambda n_samples: far_end.window(self._capture_clock.heard_until_s(n_samples, now_s), n_samples)
 
     def _receiver_event(self, event: ReceiverEvent, may_interrupt: bool, audible: bool, now_s: float) -> None:
         match event:
             case SpeechOnset():
-                if audible and may_interrupt:
-                    self._answers.duck(now_s)
+                if audible:
+                    self._turns.onset()
+                    if may_interrupt and event.is_near:
+                        self._answers.duck(now_s)
             case OnsetDropped():
+                self._turns.dropped()
                 self._answers.go_on()
             case SpeechStarted():
                 self._idle_prompts = 0
                 self._turns.started(event)
                 if may_interrupt:
-                    unheard = self._answers.interrupt(now_s, "turn_detected")
-                    if unheard and self._answering is not None and detection_answers(self._settings):
-                        self._due = UserTurn(self._answering.item_id)
-                        self._due.timeline.mark("requested", now_s)
+                    self._interrupt(event.is_certain, now_s)
                 else:
                     self._answers.go_on()
+            case InterruptionConfirmed():
+                self._answers.give_up()
+            case SpeechRetracted():
+                self._turns.retracted()
+                self._answers.resume(now_s, event.reason)
             case SpeechPiece():
                 self._turns.piece(event)
             case LikelyEnd():
                 self._turns.likely_end(event)
             case SpeechResumed():
+                self._answers.speculation.discard()
                 self._turns.resumed(event)
             case SpeechEnded():
                 self._turns.ended(event, now_s)
@@ -327,6 +378,13 @@ class RealtimeSession:
                     f"Without turn detection a commit is due every 5 minutes of audio; {dropped_ms} ms were dropped"
                 )
                 self._outbox.send(ProtocolError("invalid_value", message, "audio").event())
+
+    def _interrupt(self, is_certain: bool, now_s: float) -> None:
+        answers = self._answers
+        unheard = answers.interrupt(now_s, "turn_detected") if is_certain else answers.suspend(now_s)
+        if unheard and self._answering is not None and detection_answers(self._settings):
+            self._due = UserTurn(self._answering.item_id)
+            self._due.timeline.mark("requested", now_s)
 
     def _turn_done(self, turn: UserTurn, text: str | None, now_s: float) -> None:
         """A user turn was understood (text), empty (""), or recognition failed (None)."""
@@ -338,6 +396,19 @@ class RealtimeSession:
         active = self._answers.active
         if active is not None and not active.dispatched and not self._turns.is_awaiting:
             self._answers.dispatch(active, now_s)
+
+    def _speculate(self, transcript: Transcript) -> None:
+        """Prepare the answer to an utterance that is likely to be over."""
+        turn = self._turns.open
+        answers = self._answers
+        free = answers.active is None and not answers.is_suspended and self._due is None and not self._turns.is_awaiting
+        if turn is None or not free or not turn.answered_automatically or not detection_answers(self._settings):
+            return
+        if turn.speculations >= MAX_TRIES or looks_finished(transcript.text) < WORTH_PREPARING or not transcript.text:
+            return
+        turn.speculations += 1
+        plan = ResponseOptions().resolve(self._settings, self._options.resolve_voice)
+        answers.speculation.prepare(plan, prompt_message(transcript))
 
     # ------------------------------------------------------------------------------------------------ the agent
 

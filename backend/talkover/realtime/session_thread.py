@@ -6,7 +6,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
 
 from talkover.engines import Engines, IsStale
 from talkover.messages import SpeechDropped, SpeechSegment, StageFailed, Transcript
@@ -20,6 +22,7 @@ from talkover.realtime.actions import (
     Action,
     BargedIn,
     Close,
+    Commit,
     Hold,
     LaneName,
     Recognize,
@@ -28,19 +31,22 @@ from talkover.realtime.actions import (
     Respond,
     ResponseFinished,
     Send,
+    Speculated,
     StageError,
     StaleDropped,
     TurnFinished,
+    WentOn,
 )
 from talkover.realtime.events import encode_event
 from talkover.realtime.fields import JsonObject
 from talkover.realtime.session import RealtimeSession, SessionOptions
+from talkover.vad.decision_log import header, session_line
 
 log = logging.getLogger(__name__)
 
 MAX_REPORTS = 256
 MAX_SPEECH_PIECES = 512
-"""about 50 s of speech waiting for recognition; then the socket is read no further"""
+"""about 30 s of speech waiting for recognition; then the socket is read no further"""
 MAX_REPLACEMENTS = 3
 """stuck engines a session survives"""
 JOIN_S = 5.0
@@ -67,18 +73,26 @@ class SessionThread:
         max_frame_bytes: int,
         on_frame_room: Callable[[], None],
         rename: Callable[[JsonObject], JsonObject | None] | None = None,
+        decision_log: Path | None = None,
     ) -> None:
-        """`rename` changes events on the last step, for clients of the beta protocol."""
+        """`rename` changes events on the last step, for clients of the beta protocol. `decision_log` is the folder for
+        a file with all decisions of the session. Raises OSError when it cannot be written."""
         self._engines = engines
         self._lead_ms = lead_ms
         self._outlet = outlet
         self._metrics = metrics
         self._rename = rename
         self._generations: dict[LaneName, Generations] = {"main": Generations(), "aside": Generations()}
+        self._decisions = None if decision_log is None else _open_log(decision_log)
         self._core = RealtimeSession(
-            options, engines.vad.stream(), self._generations["main"], self._generations["aside"]
+            options,
+            engines.vad.stream(),
+            self._generations["main"],
+            self._generations["aside"],
+            record=None if self._decisions is None else self._record,
         )
         self.id = self._core.id
+        self._record(session_line(self.id))
         self.inbox: Inbox[Any] = Inbox(MAX_REPORTS, 2 * max_frame_bytes, on_frame_room)
         self._lanes: dict[LaneName, Lane] = {"main": self._new_lane("main")}
         self._recognizing = self._new_recognizer()
@@ -121,6 +135,12 @@ class SessionThread:
         finally:
             self._metrics.forget_queues(self.id)
             self.stop()
+            if self._decisions is not None:
+                self._decisions.close()
+
+    def _record(self, line: bytes) -> None:
+        if self._decisions is not None:
+            self._decisions.write(line + b"\n")
 
     def _perform(self, actions: list[Action]) -> None:
         """Carry out actions in order; events that follow each other go out together."""
@@ -148,9 +168,11 @@ class SessionThread:
             case Respond(lane, request):
                 if not self._lane(lane).submit(request):
                     self._perform(self._core.refuse(request.response_id, time.monotonic()))
-            case Hold(on):
+            case Hold(on, sent_again_ms):
                 sender = self._lane("main").sender
-                sender.hold() if on else sender.release()
+                sender.hold() if on else sender.release(sent_again_ms)
+            case Commit(generation):
+                self._lane("main").sender.commit(generation)
             case ReplaceLane(lane):
                 self._replace(self._lanes.pop(lane))
                 self._lanes[lane] = self._new_lane(lane)
@@ -165,6 +187,10 @@ class SessionThread:
                 metrics.turns_total.labels(status).inc()
             case BargedIn():
                 metrics.barge_ins_total.inc()
+            case WentOn(reason):
+                metrics.wrong_stops_total.labels(reason).inc()
+            case Speculated(outcome):
+                metrics.speculations_total.labels(outcome).inc()
             case StaleDropped():
                 metrics.stale_dropped_total.inc()
             case StageError(stage):
@@ -209,6 +235,15 @@ class SessionThread:
         depths = {"recognizer": len(self._recognizing.queue)}
         lane = self._lanes.get("main")
         return depths if lane is None else depths | lane.queue_depths()
+
+
+def _open_log(folder: Path) -> BinaryIO:
+    """A new file for one session, named by when it began. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.jsonl"
+    log_file = path.open("xb")
+    log_file.write(header() + b"\n")
+    return log_file
 
 
 def _never_stale(_item: object) -> IsStale:

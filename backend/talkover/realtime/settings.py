@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from talkover.audio import AudioFormat
-from talkover.messages import FunctionTool, Modality
+from talkover.messages import FunctionTool, Modality, Prompt, ResponseRequest, VoiceSettings
 from talkover.realtime.errors import ProtocolError, invalid_type, invalid_value, listed, shown
 from talkover.realtime.fields import Field, JsonObject
 from talkover.realtime.items import MAX_STATE_BYTES, Item, ItemReference, parse_input
@@ -271,6 +271,11 @@ class ResponsePlan:
     """not part of the conversation"""
     input: tuple[Item | ItemReference, ...] | None
     """replaces the conversation as context; None: the conversation"""
+
+    def request(self, generation: int, response_id: str, prompt: Prompt) -> ResponseRequest:
+        """The work for the pipeline."""
+        voice = VoiceSettings(self.voice, self.speed)
+        return ResponseRequest(generation, response_id, prompt, self.modality, voice, self.output_format)
 
     def wire(self) -> JsonObject:
         """The keys of the response object that are settled before it starts."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from talkover.audio import INPUT_RATE_HZ, WireDecoder, samples_to_ms
-from talkover.messages import AudioFormat, Samples, SpeechDropped, SpeechSegment, Transcript
+from talkover.messages import AudioFormat, PromptMessage, Samples, SpeechDropped, SpeechSegment, Transcript
 from talkover.metrics import Timeline
 from talkover.pipeline.receiver import Receiver, SpeechPiece
 from talkover.realtime.actions import NextId, Outbox, Recognize, ReplaceRecognizer, TurnFinished
@@ -18,7 +18,7 @@ from talkover.realtime.extension import Extension
 from talkover.realtime.fields import JsonObject
 from talkover.realtime.items import ContentPart, Item
 from talkover.realtime.settings import SessionSettings
-from talkover.vad.endpointing import LikelyEnd, SpeechEnded, SpeechResumed, SpeechStarted
+from talkover.vad.turn_events import LikelyEnd, SpeechEnded, SpeechResumed, SpeechStarted
 
 MIN_COMMIT_MS = 100
 PARTIAL_INTERVAL_MS = 100
@@ -47,6 +47,8 @@ class UserTurn:
     last_partial_ms: int = -1000
     sent_stable: str = ""
     transcript: Transcript | None = None
+    speculations: int = 0
+    """answers prepared for it so far"""
     failure: str | None = None
     """why recognition of this revision failed"""
     committed: bool = False
@@ -77,6 +79,8 @@ class UserTurns:
     ) -> None:
         self.open: UserTurn | None = None
         """the utterance being spoken"""
+        self._undecided: UserTurn | None = None
+        """a sound over the agent that is being recognised to see whether it becomes one"""
         self._awaited: dict[str, UserTurn] = {}
         self._conversation = conversation
         self._receiver = receiver
@@ -92,11 +96,42 @@ class UserTurns:
         """True while a committed utterance has no transcript yet."""
         return bool(self._awaited)
 
+    @property
+    def is_finalising(self) -> bool:
+        """True while what is being said may be over and its final transcript has not come."""
+        turn = self.open or self._undecided
+        return turn is not None and turn.finalising and turn.transcript is None and turn.failure is None
+
     # ---------------------------------------------------------------------------------------- from the receiver
+
+    def onset(self) -> None:
+        """A sound over the agent: its words are needed for the decision."""
+        self.dropped()
+        self._undecided = UserTurn(self._next_id("item_"))
+
+    def dropped(self) -> None:
+        """The sound was nothing, or not meant for the agent."""
+        if self._undecided is not None:
+            self._outbox.act(Recognize(SpeechDropped(self._undecided.item_id)))
+            self._undecided = None
+
+    def retracted(self) -> None:
+        """What was announced as speech was none: its audio is dropped and no item comes of it."""
+        turn = self.open
+        if turn is None:
+            return
+        end_ms = round(self._receiver.now_ms)
+        self._outbox.send(
+            {"type": "input_audio_buffer.speech_stopped", "audio_end_ms": end_ms, "item_id": turn.item_id}
+        )
+        self._outbox.send({"type": "input_audio_buffer.cleared"})
+        self._receiver.forget_utterance()
+        self.drop()
 
     def started(self, event: SpeechStarted) -> None:
         """Speech, decided. Announces the coming item."""
-        turn = self.open = UserTurn(self._next_id("item_"))
+        turn = self.open = self._undecided or UserTurn(self._next_id("item_"))
+        self._undecided = None
         detection = self.settings.turn_detection
         prefix_ms = detection.prefix_padding_ms if detection is not None else 0
         self._outbox.send(
@@ -109,7 +144,7 @@ class UserTurns:
 
     def piece(self, piece: SpeechPiece) -> None:
         """Speech of the open utterance. Without turn detection the first piece opens one."""
-        turn = self.open
+        turn = self.open or self._undecided
         if turn is None:
             turn = self.open = UserTurn(self._next_id("item_"), answered_automatically=False)
         turn.audio.append(piece.samples)
@@ -120,7 +155,7 @@ class UserTurns:
 
     def likely_end(self, event: LikelyEnd) -> None:
         """Have the final transcript made before the end of the turn is certain."""
-        turn = self.open
+        turn = self.open or self._undecided
         if turn is not None:
             turn.revision = event.revision
             turn.finalising = True
@@ -128,7 +163,7 @@ class UserTurns:
 
     def resumed(self, event: SpeechResumed) -> None:
         """The user goes on: the transcript being finalised is stale."""
-        turn = self.open
+        turn = self.open or self._undecided
         if turn is None:
             return
         turn.revision = event.revision
@@ -166,6 +201,7 @@ class UserTurns:
                 f"The buffer must hold at least {MIN_COMMIT_MS} ms of audio, it holds "
                 f"{round(self._receiver.buffered_ms)} ms",
             )
+        self.dropped()
         for piece in self._receiver.flush_piece():
             self.piece(piece)
         turn = self.open
@@ -195,6 +231,7 @@ class UserTurns:
 
     def drop(self) -> None:
         """Forget the open utterance; its audio stays in the buffer."""
+        self.dropped()
         if self.open is not None:
             self._outbox.act(Recognize(SpeechDropped(self.open.item_id)))
             self.open = None
@@ -214,15 +251,17 @@ class UserTurns:
     def transcript(self, transcript: Transcript, now_s: float) -> bool:
         """A partial or final transcript; False when it is stale."""
         turn = self._awaited.get(transcript.item_id)
-        if turn is None and self.open is not None and self.open.item_id == transcript.item_id:
-            turn = self.open
+        for live in (self.open, self._undecided):
+            if live is not None and live.item_id == transcript.item_id:
+                turn = live
         if turn is None or transcript.revision != turn.revision:
             return False
-        if turn is self.open:
-            self._receiver.hear(transcript.text)
+        if not turn.committed:
+            self._receiver.hear(transcript.text, transcript.final, transcript.confidence)
         if transcript.final:
             turn.transcript = transcript
-        self._show_partial(turn, transcript)
+        if turn is not self._undecided:
+            self._show_partial(turn, transcript)
         if transcript.final and turn.committed:
             self._done(turn, now_s)
         return True
@@ -312,7 +351,7 @@ class UserTurns:
         entry = self._conversation.get(turn.item_id)
         if entry is not None:
             entry.item = _with_transcript(entry.item, transcript.text)
-            entry.uncertain = transcript.confidence is not None and transcript.confidence < UNCERTAIN_BELOW
+            entry.uncertain = is_uncertain(transcript)
             entry.emotion, entry.events = transcript.emotion, transcript.events
         self._extension.tags(transcript)
         if self.settings.transcription is not None:
@@ -340,6 +379,21 @@ class UserTurns:
                 **fields,
             }
         )
+
+
+def is_uncertain(transcript: Transcript) -> bool:
+    return transcript.confidence is not None and transcript.confidence < UNCERTAIN_BELOW
+
+
+def prompt_message(transcript: Transcript) -> PromptMessage:
+    """What an utterance will be to the LLM once it is an item of the conversation."""
+    return PromptMessage(
+        "user",
+        transcript.text,
+        uncertain=is_uncertain(transcript),
+        emotion=transcript.emotion,
+        events=transcript.events,
+    )
 
 
 def _with_transcript(item: Item, transcript: str) -> Item:

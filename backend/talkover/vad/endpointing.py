@@ -1,28 +1,41 @@
 """From speech probabilities to turns: a pure state machine on the audio clock.
 
 One call per frame of 32 ms is the only clock, so that audio that arrives faster than real time gives the same turns.
-An utterance is a regular sequence of events:
-
-    SpeechOnset (OnsetDropped | SpeechStarted (LikelyEnd SpeechResumed)* LikelyEnd SpeechEnded)
-
-`finish_utterance` and `reset` end it at any point without a further event.
+This module measures and keeps the state; `turn_end.py` and `interruption.py` judge. See `turn_events.py` for what comes
+out of it. `finish_utterance` and `reset` end an utterance at any point without a further event.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from talkover.vad.barge_in import (
-    DROP_AFTER_SILENCE_MS,
+from talkover.vad.caller_pauses import CallerPauses
+from talkover.vad.interruption import (
+    ENDED_MS,
+    GOES_ON_WITHIN_MS,
     UNDECIDED_LIMIT_MS,
-    BargeInFeatures,
-    Loudness,
-    decide_barge_in,
-    is_loud_enough,
+    Decision,
+    Dialogue,
+    InterruptionFeatures,
+    Reason,
+    judge,
 )
-from talkover.vad.lexical import looks_finished
+from talkover.vad.loudness import Distance, Loudness, distance
+from talkover.vad.prosody import UNVOICED, Contour, Pitch
+from talkover.vad.turn_end import PATIENCE, Eagerness, EndFeatures, finished_probability, silence_needed_ms, wait_ms
+from talkover.vad.turn_events import (
+    InterruptionConfirmed,
+    LikelyEnd,
+    OnsetDropped,
+    SpeechEnded,
+    SpeechOnset,
+    SpeechResumed,
+    SpeechRetracted,
+    SpeechStarted,
+    TurnEvent,
+)
 
 FRAME_MS = 32.0
 """512 samples at 16 kHz"""
@@ -31,28 +44,15 @@ HYSTERESIS = 0.15
 LOWEST_OFFSET_THRESHOLD = 0.05
 ONSET_MS = 64.0
 """voice after which a sound is announced: ducking begins within 100 ms of the onset"""
-LIKELY_END_MS = 192.0
-"""silence after which recognition is finalised; pauses inside a phrase are mostly shorter"""
-
-Eagerness = Literal["low", "medium", "high", "auto"]
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """Silence that ends a turn in semantic mode, by how finished the words look."""
-
-    finished_ms: float
-    unknown_ms: float
-    """without text, or with text that can be either"""
-    unfinished_ms: float
-
-
-PATIENCE: dict[Eagerness, Patience] = {
-    "low": Patience(640, 1200, 8000),
-    "medium": Patience(384, 800, 4000),
-    "high": Patience(256, 500, 2000),
-    "auto": Patience(384, 800, 4000),
-}
+EARLIEST_LIKELY_END_MS = 128.0
+"""silence after which recognition is finalised at the earliest; shorter pauses are mostly inside a word"""
+LATEST_LIKELY_END_MS = 512.0
+LIKELY_END_SHARE = 0.4
+"""of the silence that would end the turn if the words so far are all: leaves time for the final text"""
+SHORT_UTTERANCE_MS = 1500.0
+"""recognised anew in no time when the user goes on, so that its end may be guessed early"""
+MAX_EARLY_ENDS = 3
+"""an utterance that went on so often is finalised late: each time costs a recognition and an answer"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,99 +63,43 @@ class TurnOptions:
     threshold: float = 0.5
     """speech probability at which voice begins; it ends 0.15 below"""
     silence_duration_ms: int = 500
-    """ends a turn in server_vad"""
+    """ends a turn in server_vad, whatever was said"""
     eagerness: Eagerness = "auto"
     """patience in semantic_vad"""
+    patience: float = 1.0
+    """scales every wait of semantic_vad"""
     min_speech_ms: int = 96
     """voiced audio that makes a sound an utterance"""
-    barge_in_ms: int = 160
+    barge_in_ms: int = 224
     """the same while the agent is audible"""
     max_utterance_ms: int = 60_000
 
 
-# ---------------------------------------------------------------------------------- events; times on the audio clock
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechOnset:
-    """Possible speech: duck the agent if it is audible."""
-
-    at_ms: float
-
-
-@dataclass(frozen=True, slots=True)
-class OnsetDropped:
-    """It was nothing."""
-
-    at_ms: float
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechStarted:
-    """It is speech."""
-
-    start_ms: float
-    """where its first voiced frame begins"""
-    at_ms: float
-
-
-@dataclass(frozen=True, slots=True)
-class LikelyEnd:
-    """The turn may be over: finalise recognition up to `end_ms` and prepare the answer."""
-
-    end_ms: float
-    revision: int
-    """0 for the first of an utterance, one more for each time the user went on"""
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechResumed:
-    """The user went on after a LikelyEnd: what was prepared is stale, what follows has this revision."""
-
-    at_ms: float
-    revision: int
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechEnded:
-    """The turn is over; its LikelyEnd had the same revision."""
-
-    end_ms: float
-    voiced_end_ms: float
-    """where the last voiced frame ends"""
-    revision: int
-    reason: Literal["silence", "too_long"]
-
-
-TurnEvent = SpeechOnset | OnsetDropped | SpeechStarted | LikelyEnd | SpeechResumed | SpeechEnded
-
-
-# ------------------------------------------------------------------------------------------------------------- state
-
-
 @dataclass(slots=True)
 class _Sound:
-    """A sound that may become an utterance."""
+    """A sound from its first voiced frame on, which may become an utterance."""
 
-    voiced: int
-    """bit i: whether the frame i frames ago was voiced"""
-    level_dbfs: float
-    """running mean over its voiced frames"""
-    frames: int = 0
-    silent_frames: int = 0
-    announced: bool = False
-    text: str = ""
-
-
-@dataclass(slots=True)
-class _Utterance:
     start_ms: float
     voiced_end_ms: float
+    over_agent: bool
+    """the agent was audible when it began"""
+    since_own_turn_ms: float | None
+    voiced: int = 0
+    """bit i: whether the frame i frames ago was voiced; while it is undecided"""
+    voiced_frames: int = 0
+    level_dbfs: float = 0.0
+    """running mean over its voiced frames"""
+    brightness: float = 0.0
+    frames: int = 0
+    announced: bool = False
+    started: bool = False
+    certain: bool = False
     revision: int = 0
     likely_end: bool = False
     text: str = ""
-    text_is_current: bool = False
-    """heard since the last voiced frame: no words can be missing from it but those still being recognised"""
+    text_is_final: bool = False
+    confidence: float | None = None
+    contour: Contour = field(default_factory=Contour)
 
 
 class Endpointer:
@@ -166,13 +110,15 @@ class Endpointer:
         self._now_ms = 0.0
         self._voice = False
         self._sound: _Sound | None = None
-        self._utterance: _Utterance | None = None
         self._loudness = Loudness()
+        self._pauses = CallerPauses()
+        self._dialogue = Dialogue()
+        self._turn_ended_ms: float | None = None
 
     @property
     def in_speech(self) -> bool:
-        """Between SpeechStarted and SpeechEnded."""
-        return self._utterance is not None
+        """Between SpeechStarted and SpeechEnded or SpeechRetracted."""
+        return self._sound is not None and self._sound.started
 
     @property
     def now_ms(self) -> float:
@@ -187,42 +133,53 @@ class Endpointer:
         """Use other options; an open utterance is finished under the old ones."""
         self._next_options = options
 
-    def hear(self, text: str) -> None:
-        """The newest transcript of what is open, partial or final; ignored when nothing is."""
-        if self._utterance is not None:
-            self._utterance.text = text
-            self._utterance.text_is_current = self._utterance.voiced_end_ms < self.now_ms
-        elif self._sound is not None:
-            self._sound.text = text
+    def in_dialogue(self, dialogue: Dialogue) -> None:
+        """What the agent is saying, or has said last."""
+        self._dialogue = dialogue
+
+    def hear(self, text: str, final: bool = False, confidence: float | None = None) -> None:
+        """The newest transcript of what is open; `final`: of all of it up to the last LikelyEnd."""
+        sound = self._sound
+        if sound is not None:
+            sound.text = text
+            sound.text_is_final = final and sound.likely_end
+            sound.confidence = confidence
 
     def finish_utterance(self) -> None:
         """The client committed the open utterance; what follows is a new one."""
-        self._sound = self._utterance = None
+        self._sound = None
 
     def reset(self) -> None:
         """Forget all but the clock: the audio was cleared, or turn detection was off."""
         self.finish_utterance()
         self._voice = False
         self._loudness = Loudness()
+        self._turn_ended_ms = None
 
     def skip_to(self, now_ms: float) -> None:
         """Set the clock after audio that was not fed, e.g. while turn detection was off; drops what is open."""
         self.finish_utterance()
         self._now_ms = now_ms
 
-    def feed(self, probability: float, level_dbfs: float, agent_audible: bool) -> list[TurnEvent]:
-        """The next 32 ms: speech probability (NaN counts as 0), RMS level, and whether the agent sounds meanwhile."""
+    def feed(
+        self, probability: float, level_dbfs: float, agent_audible: bool, pitch: Pitch = UNVOICED
+    ) -> list[TurnEvent]:
+        """The next 32 ms: speech probability (NaN counts as 0), RMS level, whether the agent sounds, and the pitch."""
         self._now_ms += FRAME_MS
-        if self._sound is None and self._utterance is None:
+        if self._sound is None:
             self._options = self._next_options
         self._follow_voice(probability)
-        if self._utterance is not None:
-            if self._voice and not agent_audible:
-                self._loudness.hear_user(level_dbfs)
-            return self._follow_utterance(self._utterance)
-        if not self._voice:
+        if not self._voice and not self.in_speech:
             self._loudness.hear_noise(level_dbfs)
-        return self._listen(level_dbfs, agent_audible)
+        sound = self._sound
+        if sound is None:
+            if not self._voice or (agent_audible and self._distance(level_dbfs) == "too_quiet"):
+                return []
+            sound = self._sound = self._new_sound(agent_audible)
+        self._measure(sound, level_dbfs, agent_audible, pitch)
+        if sound.started:
+            return self._follow_utterance(sound, level_dbfs, agent_audible)
+        return self._listen(sound, agent_audible)
 
     def _follow_voice(self, probability: float) -> None:
         threshold = self._options.threshold
@@ -231,108 +188,165 @@ class Endpointer:
             probability = 0.0
         self._voice = probability >= (offset if self._voice else threshold)
 
+    def _distance(self, level_dbfs: float) -> Distance:
+        loudness = self._loudness
+        return distance(level_dbfs, loudness.noise_floor_dbfs, loudness.user_level_dbfs, loudness.echo_dbfs)
+
+    def _new_sound(self, agent_audible: bool) -> _Sound:
+        start_ms = self.now_ms - FRAME_MS
+        since_ms = None if self._turn_ended_ms is None else start_ms - self._turn_ended_ms
+        return _Sound(start_ms, start_ms, agent_audible, since_ms)
+
+    def _measure(self, sound: _Sound, level_dbfs: float, agent_audible: bool, pitch: Pitch) -> None:
+        voiced = self._voice and (sound.started or not agent_audible or self._distance(level_dbfs) != "too_quiet")
+        sound.frames += 1
+        if not sound.certain:
+            window_frames = int(max(UNDECIDED_LIMIT_MS, 2 * self._needed_ms(agent_audible)) / FRAME_MS)
+            sound.voiced = (sound.voiced << 1 | int(voiced)) & ((1 << window_frames) - 1)
+        if not voiced:
+            return
+        paused_ms = self.now_ms - FRAME_MS - sound.voiced_end_ms
+        if sound.certain and paused_ms >= EARLIEST_LIKELY_END_MS:
+            self._pauses.went_on_after(paused_ms)
+        sound.voiced_frames += 1
+        sound.voiced_end_ms = self.now_ms
+        sound.text_is_final = False
+        if math.isfinite(level_dbfs):
+            sound.level_dbfs += (level_dbfs - sound.level_dbfs) / sound.voiced_frames
+        sound.brightness += (pitch.brightness - sound.brightness) / sound.voiced_frames
+        sound.contour.feed(pitch, level_dbfs)
+
+    def _needed_ms(self, agent_audible: bool) -> float:
+        return float(self._options.barge_in_ms if agent_audible else self._options.min_speech_ms)
+
     # ------------------------------------------------------------------------------------------- before an utterance
 
-    def _listen(self, level_dbfs: float, agent_audible: bool) -> list[TurnEvent]:
-        loudness = self._loudness
-        voiced = self._voice and (
-            not agent_audible or is_loud_enough(level_dbfs, loudness.noise_floor_dbfs, loudness.user_level_dbfs)
-        )
-        sound = self._sound
-        if sound is None:
-            if not voiced:
-                return []
-            sound = self._sound = _Sound(voiced=0, level_dbfs=level_dbfs)
-        needed_ms = float(self._options.barge_in_ms if agent_audible else self._options.min_speech_ms)
-        window_frames = int(max(UNDECIDED_LIMIT_MS, 2 * needed_ms) / FRAME_MS)
-        sound.voiced = (sound.voiced << 1 | int(voiced)) & ((1 << window_frames) - 1)
-        sound.frames += 1
-        sound.silent_frames = 0 if voiced else sound.silent_frames + 1
-        if voiced:
-            sound.level_dbfs += (level_dbfs - sound.level_dbfs) / sound.voiced.bit_count()
-        return self._judge(sound, needed_ms, agent_audible)
-
-    def _judge(self, sound: _Sound, needed_ms: float, agent_audible: bool) -> list[TurnEvent]:
+    def _listen(self, sound: _Sound, agent_audible: bool) -> list[TurnEvent]:
         events: list[TurnEvent] = []
-        voiced_ms = sound.voiced.bit_count() * FRAME_MS
-        features = BargeInFeatures(
-            voiced_ms=voiced_ms,
-            window_ms=sound.frames * FRAME_MS,
-            silence_ms=sound.silent_frames * FRAME_MS,
-            needed_ms=needed_ms,
-            level_dbfs=sound.level_dbfs,
-            noise_floor_dbfs=self._loudness.noise_floor_dbfs,
-            user_level_dbfs=self._loudness.user_level_dbfs,
-            text=sound.text,
-        )
-        decision = decide_barge_in(features) if agent_audible else _decide_start(features)
-        if not sound.announced and (voiced_ms >= ONSET_MS or decision == "yield"):
+        # what ended over the agent is judged by its words, also when the agent has finished meanwhile
+        by_words = agent_audible or (sound.over_agent and sound.likely_end)
+        decision, reason = self._judge(sound) if by_words else self._decide_start(sound)
+        if not sound.announced and (sound.voiced.bit_count() * FRAME_MS >= ONSET_MS or decision in ("yield", "stop")):
             sound.announced = True
-            events.append(SpeechOnset(self.now_ms))
-        if decision == "yield":
-            start_ms = self.now_ms - sound.voiced.bit_length() * FRAME_MS
-            events.append(SpeechStarted(start_ms, self.now_ms))
-            voiced_end_ms = self.now_ms - sound.silent_frames * FRAME_MS
-            self._sound, self._utterance = None, _Utterance(start_ms, voiced_end_ms, text=sound.text)
+            is_near = self._distance(sound.level_dbfs) == "near"
+            events.append(SpeechOnset(self.now_ms, self._start_ms(sound), is_near))
+        if decision in ("yield", "stop"):
+            sound.start_ms = self._start_ms(sound)
+            sound.started, sound.certain = True, decision == "stop"
+            since_ms = sound.since_own_turn_ms
+            if since_ms is not None and since_ms <= GOES_ON_WITHIN_MS:  # the turn before was ended too early
+                self._pauses.went_on_after(since_ms)
+            events.append(SpeechStarted(sound.start_ms, self.now_ms, sound.certain, reason))
         elif decision == "go_on":
             if sound.announced:
-                events.append(OnsetDropped(self.now_ms))
-            self._sound = None
+                events.append(OnsetDropped(self.now_ms, reason))
+            self._drop(sound, reason)
+        elif by_words and sound.announced:
+            events += self._follow_pause(sound, EARLIEST_LIKELY_END_MS)
         return events
+
+    def _start_ms(self, sound: _Sound) -> float:
+        """Where the voice within the window begins."""
+        return max(sound.start_ms, self.now_ms - sound.voiced.bit_length() * FRAME_MS)
+
+    def _decide_start(self, sound: _Sound) -> tuple[Decision, Reason]:
+        """The rule while the agent is silent: a false start costs little, so duration alone decides."""
+        if self.now_ms - sound.voiced_end_ms >= ENDED_MS:
+            return "go_on", "silence"
+        is_enough = sound.voiced.bit_count() * FRAME_MS >= self._options.min_speech_ms
+        return ("stop", "voice") if is_enough else ("wait", "undecided")
+
+    def _judge(self, sound: _Sound) -> tuple[Decision, Reason]:
+        loudness = self._loudness
+        return judge(
+            InterruptionFeatures(
+                voiced_ms=sound.voiced.bit_count() * FRAME_MS,
+                window_ms=sound.frames * FRAME_MS,
+                silence_ms=self.now_ms - sound.voiced_end_ms,
+                needed_ms=float(self._options.barge_in_ms),
+                level_dbfs=sound.level_dbfs,
+                noise_floor_dbfs=loudness.noise_floor_dbfs,
+                user_level_dbfs=loudness.user_level_dbfs,
+                echo_dbfs=loudness.echo_dbfs,
+                brightness=sound.brightness,
+                text=sound.text,
+                text_is_final=sound.text_is_final,
+                confidence=sound.confidence,
+                since_own_turn_ms=sound.since_own_turn_ms,
+                dialogue=self._dialogue,
+                has_yielded=sound.started,
+            )
+        )
+
+    def _drop(self, sound: _Sound, reason: Reason) -> None:
+        if reason == "echo":
+            self._loudness.hear_echo(sound.level_dbfs)
+        self._sound = None
 
     # ----------------------------------------------------------------------------------------------- in an utterance
 
-    def _follow_utterance(self, utterance: _Utterance) -> list[TurnEvent]:
-        events: list[TurnEvent] = []
-        now_ms = self.now_ms
-        if self._voice:
-            utterance.voiced_end_ms = now_ms
-            utterance.text_is_current = False
-            if utterance.likely_end:
-                utterance.likely_end = False
-                utterance.revision += 1
-                events.append(SpeechResumed(now_ms, utterance.revision))
-        silence_ms = now_ms - utterance.voiced_end_ms
-        needed_ms = self._silence_needed_ms(utterance)
+    def _follow_utterance(self, sound: _Sound, level_dbfs: float, agent_audible: bool) -> list[TurnEvent]:
+        if not sound.certain:
+            decision, reason = self._judge(sound)
+            if decision == "go_on":
+                self._drop(sound, reason)
+                return [SpeechRetracted(self.now_ms, reason)]
+            if decision == "stop":
+                sound.certain = True
+                return [InterruptionConfirmed(self.now_ms, reason), *self._follow_turn(sound)]
+            return self._follow_pause(sound, EARLIEST_LIKELY_END_MS)
+        if self._voice and not agent_audible:
+            self._loudness.hear_user(level_dbfs)
+        return self._follow_turn(sound)
+
+    def _follow_turn(self, sound: _Sound) -> list[TurnEvent]:
+        features = EndFeatures(
+            sound.text,
+            sound.text_is_final,
+            sound.contour.ending() if sound.voiced_end_ms < self.now_ms else None,
+            self._dialogue.expected,
+            self._pauses.usual_ms,
+        )
+        silence_ms = self.now_ms - sound.voiced_end_ms
+        needed_ms = self._silence_needed_ms(features)
         reason: Literal["silence", "too_long"] | None = None
         if silence_ms >= needed_ms:
             reason = "silence"
-        elif now_ms - utterance.start_ms >= self._options.max_utterance_ms:
+        elif self.now_ms - sound.start_ms >= self._options.max_utterance_ms:
             reason = "too_long"
-        if not utterance.likely_end and (reason or silence_ms >= min(LIKELY_END_MS, needed_ms / 2)):
-            utterance.likely_end = True
-            events.append(LikelyEnd(now_ms, utterance.revision))
+        events = self._follow_pause(sound, 0.0 if reason else self._likely_end_ms(sound, features, needed_ms))
         if reason:
-            events.append(SpeechEnded(now_ms, utterance.voiced_end_ms, utterance.revision, reason))
-            self._utterance = None
+            finished = finished_probability(features)
+            events.append(SpeechEnded(self.now_ms, sound.voiced_end_ms, sound.revision, reason, finished, needed_ms))
+            self._sound = None
+            self._turn_ended_ms = sound.voiced_end_ms
         return events
 
-    def _silence_needed_ms(self, utterance: _Utterance) -> float:
+    def _follow_pause(self, sound: _Sound, likely_end_ms: float) -> list[TurnEvent]:
+        """LikelyEnd after so much silence, SpeechResumed when voice comes after it."""
+        events: list[TurnEvent] = []
+        is_voiced = sound.voiced_end_ms == self.now_ms
+        if is_voiced and sound.likely_end:
+            sound.likely_end = False
+            sound.revision += 1
+            events.append(SpeechResumed(self.now_ms, sound.revision))
+        if not sound.likely_end and self.now_ms - sound.voiced_end_ms >= likely_end_ms:
+            sound.likely_end = True
+            events.append(LikelyEnd(self.now_ms, sound.revision))
+        return events
+
+    def _silence_needed_ms(self, features: EndFeatures) -> float:
         if self._options.mode == "server_vad":
             return max(FRAME_MS, self._options.silence_duration_ms)
-        return semantic_silence_ms(utterance.text, utterance.text_is_current, PATIENCE[self._options.eagerness])
+        return self._options.patience * silence_needed_ms(features, PATIENCE[self._options.eagerness])
 
-
-def _decide_start(features: BargeInFeatures) -> Literal["wait", "yield", "go_on"]:
-    """The rule while the agent is silent: a false start costs little, so duration alone decides."""
-    if features.silence_ms >= DROP_AFTER_SILENCE_MS:
-        return "go_on"
-    return "yield" if features.voiced_ms >= features.needed_ms else "wait"
-
-
-def semantic_silence_ms(text: str, text_is_current: bool, patience: Patience) -> float:
-    """Silence that ends the turn after these words.
-
-    Log-linear between the three points of `patience`. Text that may lack the last words can prolong the wait but
-    never shorten it.
-    """
-    if not text.strip():
-        return patience.unknown_ms
-    finished = looks_finished(text)
-    if not text_is_current:
-        finished = min(finished, 0.5)
-    if finished >= 0.5:
-        low, high, share = patience.unknown_ms, patience.finished_ms, 2 * finished - 1
-    else:
-        low, high, share = patience.unfinished_ms, patience.unknown_ms, 2 * finished
-    return low * (high / low) ** share
+    def _likely_end_ms(self, sound: _Sound, features: EndFeatures, needed_ms: float) -> float:
+        """Silence after which the turn may be over: sooner for words that look finished, though some may be missing."""
+        if sound.revision >= MAX_EARLY_ENDS:
+            early_ms = LATEST_LIKELY_END_MS
+        elif not sound.text or sound.voiced_frames * FRAME_MS < SHORT_UTTERANCE_MS:
+            early_ms = EARLIEST_LIKELY_END_MS
+        else:
+            if_all_ms = wait_ms(finished_probability(features), PATIENCE[self._options.eagerness])
+            early_ms = min(max(LIKELY_END_SHARE * if_all_ms, EARLIEST_LIKELY_END_MS), LATEST_LIKELY_END_MS)
+        return min(early_ms, needed_ms / 2)

@@ -10,12 +10,19 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
+from talkover.vad.dictation import DIGIT_WORDS, dictated, is_open_list
+from talkover.vad.expectation import ANYTHING, Expectation
+from talkover.vad.word_lists import english_words, is_han, word_set
+
 HESITATES, HANGS, LEANS_OPEN, UNKNOWN, LEANS_CLOSED, CLOSED, COMPLETE = 0.02, 0.08, 0.3, 0.5, 0.65, 0.88, 0.96
 """the scores of the rules, from "surely goes on" to "surely done" """
 
 
-def looks_finished(text: str) -> float:
-    """Probability in [0, 1] that the speaker is done after these words; 0.5 where nothing tells, e.g. no text."""
+def looks_finished(text: str, expected: Expectation = ANYTHING) -> float:
+    """Probability in [0, 1] that the speaker is done after these words; 0.5 where nothing tells, e.g. no text.
+
+    `expected`: what kind of answer was asked for.
+    """
     text = text.strip()
     if text.endswith(("...", "…", "-", "–", "—")):
         return HANGS
@@ -23,59 +30,44 @@ def looks_finished(text: str) -> float:
     mark = text[len(body) : len(body) + 1]
     if not body:
         return UNKNOWN
-    score = _mandarin(body) if _is_han(body[-1]) else _english(body)
-    if mark and mark in "?？!！":
-        return COMPLETE if score > HESITATES else LEANS_OPEN
-    if mark and mark in ".。":
-        # recognisers that punctuate put a full stop after anything, so it cannot mend a hanging end
-        return max(score, CLOSED) if score > LEANS_OPEN else max(score, LEANS_OPEN * 0.8)
+    score = _mandarin(body) if is_han(body[-1]) else _english(body, expected)
+    # recognisers close whatever they were given with a full stop, or a question mark where it begins like a question:
+    # such a mark confirms words that look finished, and mends none that do not
+    if mark and mark in "?？!！" and score >= UNKNOWN:
+        return COMPLETE
     if mark and mark in ",，、;；:：":
         return min(score, LEANS_OPEN)
     return score
-
-
-def is_backchannel(text: str) -> bool:
-    """Whether the text only says "I am listening"; False for no text."""
-    if any(_is_han(character) for character in text):
-        return not _PUNCTUATION_AND_SPACE.sub("", _MANDARIN_BACKCHANNELS.sub("", text))
-    words = _words(text)
-    return bool(words) and all(word in _BACKCHANNELS for word in words)
 
 
 _CLOSING = " .,?!;:。，？！、；：\"')”’」"
 _PUNCTUATION_AND_SPACE = re.compile(r"[\W_]+")
 
 
-def _is_han(character: str) -> bool:
-    return "\u4e00" <= character <= "\u9fff"
-
-
-def _set(words: str) -> frozenset[str]:
-    return frozenset(words.split())
-
-
 # ----------------------------------------------------------------------------------------------------------- English
 
-_BACKCHANNELS = _set("uh-huh uhhuh uh huh mm mhm mm-hmm mmhmm hmm hm yeah yep yes ok okay right sure aha ah oh i see")
-
-_FILLERS = _set("um uh er erm ehm hmm hm mm ah eh like well so anyway basically")
-_CONJUNCTIONS = _set(
+_FILLERS = word_set("um uh er erm ehm hmm hm mm ah eh like well so anyway basically")
+_CONJUNCTIONS = word_set(
     "and or but nor because cause if when while whereas although though unless until since than as whether that which "
     "who whose where plus versus"
 )
-_DETERMINERS = _set("a an the my your our their its every each another some any no these those very more most")
-_PREPOSITIONS = _set(
+_DETERMINERS = word_set("a an the my your our their its every each another some any no these those very more most")
+_PREPOSITIONS = word_set(
     "of to for with from at by about into onto between among during without within against toward towards through "
     "per via under above behind beside near"
 )
-_SUBJECTS = _set("i we he she they i'm we're you're they're he's she's it's that's there's i'd i'll i've we'll let's")
-_AUXILIARIES = _set(
+_SUBJECTS = word_set(
+    "i we he she they i'm we're you're they're he's she's it's that's there's i'd i'll i've we'll let's"
+)
+_AUXILIARIES = word_set(
     "is are was were am be been will would can could should shall may might must has have had do does did isn't aren't "
     "wasn't won't wouldn't can't couldn't shouldn't don't doesn't didn't gonna wanna gotta 'm 're not just also please"
 )
-_NEEDS_OBJECT = _set("want need like get give put make buy send have tell ask show find call say take use mean bring")
-_PRONOUNS = _set("i you he she it we they that this there")
-_COMPLETE = _set(
+_NEEDS_OBJECT = word_set(
+    "want need like get give put make buy send have tell ask show find call say take use mean bring"
+)
+_PRONOUNS = word_set("i you he she it we they that this there")
+_COMPLETE = word_set(
     "yes no yeah yep nope okay ok sure right exactly correct thanks hello hi hey bye goodbye stop enough continue "
     "absolutely definitely perfect great good fine nothing maybe cancel"
 )
@@ -136,22 +128,16 @@ _POLITE_OPENINGS = (
     "i want you to",
     "i'd like you to",
 )
-_OPENERS = _set("so and but okay ok well hey hi hello oh um uh yes no yeah please talkover then now alright")
-_QUESTION_WORDS = _set("what what's whats who who's where where's when why how how's which whose")
-_INVERSIONS = _set("is are was were am can could will would should do does did have has may isn't aren't don't doesn't")
-_COMMANDS = _set(
+_OPENERS = word_set("so and but okay ok well hey hi hello oh um uh yes no yeah please talkover then now alright")
+_QUESTION_WORDS = word_set("what what's whats who who's where where's when why how how's which whose")
+_INVERSIONS = word_set(
+    "is are was were am can could will would should do does did have has may isn't aren't don't doesn't"
+)
+_COMMANDS = word_set(
     "tell show play turn set stop open close start read repeat count give make call remind explain translate find "
     "search look say speak talk sing add remove change switch connect let put send write spell describe go skip"
 )
-_SUBORDINATORS = _set("if when because while although since unless after before once")
-_DIGITS = _set("zero oh one two three four five six seven eight nine ten eleven twelve twenty thirty forty fifty")
-_NUMBER_TOPICS = _set("number phone code card account address pin zip order id serial")
-_NUMBER_LENGTH = 7
-"""digits of the shortest telephone number: fewer than these after "my number is" are not all"""
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"[a-z0-9]+(?:['’-][a-z0-9]+)*", text.lower().replace("’", "'"))
+_SUBORDINATORS = word_set("if when because while although since unless after before once")
 
 
 def _ends_with(words: list[str], phrases: tuple[str, ...]) -> bool:
@@ -159,8 +145,8 @@ def _ends_with(words: list[str], phrases: tuple[str, ...]) -> bool:
     return any(tail.endswith(" " + phrase) for phrase in phrases)
 
 
-def _english(text: str) -> float:
-    words = _words(text)
+def _english(text: str, expected: Expectation) -> float:
+    words = english_words(text)
     if not words:
         return UNKNOWN
     start = 0
@@ -172,6 +158,8 @@ def _english(text: str) -> float:
     if len(words) == 1 and words[0] in _QUESTION_WORDS:
         return UNKNOWN
     is_question = core[0] in _QUESTION_WORDS or (core[0] in _INVERSIONS and len(core) > 2)
+    if not is_question and (score := dictated(words, expected)) is not None:
+        return score
     ending = _english_ending(words, core, is_question)
     return _english_beginning(core, is_question) if ending is None else ending
 
@@ -184,8 +172,8 @@ def _english_ending(words: list[str], core: list[str], is_question: bool) -> flo
     if last in _FILLERS or _ends_with(words, _HOLD_PHRASES):
         # "what is it like", "what do you mean", "how does it work you know" are questions all the same
         return CLOSED if is_question and last in ("like", "mean") and len(core) > 3 else HESITATES
-    if last.isdigit() or last in _DIGITS:
-        return _after_number(words, is_question)
+    if last.isdigit() or last in DIGIT_WORDS:
+        return CLOSED if is_question else UNKNOWN
     if last in _DETERMINERS:
         return HANGS if last not in ("more", "most", "some", "any", "no", "these", "those") else LEANS_OPEN
     if last in _PREPOSITIONS:
@@ -224,19 +212,6 @@ def _after_auxiliary(words: list[str], core: list[str]) -> float:
     return HANGS
 
 
-def _after_number(words: list[str], is_question: bool) -> float:
-    digits = 0
-    for word in reversed(words):
-        if not (word.isdigit() or word in _DIGITS):
-            break
-        digits += len(word) if word.isdigit() else 1
-    if digits == len(words) or any(word in _NUMBER_TOPICS for word in words):
-        return LEANS_OPEN / 2 if digits < _NUMBER_LENGTH else UNKNOWN
-    if is_question:
-        return CLOSED
-    return UNKNOWN if digits <= 2 else LEANS_OPEN
-
-
 def _english_beginning(core: list[str], is_question: bool) -> float:
     """Score of a text whose end decides nothing."""
     sentence = " ".join(core)
@@ -254,21 +229,20 @@ def _english_beginning(core: list[str], is_question: bool) -> float:
         if core[-1] in ("me", "us") and len(core) == 2:
             return LEANS_OPEN
         return 0.8 if len(core) > 1 else UNKNOWN
+    if is_open_list(core):
+        return UNKNOWN - 0.1
     return LEANS_CLOSED if len(core) > 3 else UNKNOWN
 
 
 # ---------------------------------------------------------------------------------------------------------- Mandarin
 
-_MANDARIN_BACKCHANNELS = re.compile(
-    "嗯+|好的|好吧|好|对+|是的|是|哦+|噢|啊|行|明白|知道了|没错|这样啊|ok|okay", re.IGNORECASE
-)
-_MANDARIN_COMPLETE = _set(
+_MANDARIN_COMPLETE = word_set(
     "是 是的 不是 对 对的 不对 好 好的 好吧 可以 不可以 不用 不用了 不要 不要了 没有 没有了 谢谢 谢谢你 再见 "
     "拜拜 停 停下 停一下 你好 您好 行 没事 算了 继续 够了"
 )
-_MANDARIN_HESITATES = tuple(_set("嗯 呃 额 唔 这个 那个 就是 就是说 然后 怎么说 我想想 等一下 等等 稍等"))
+_MANDARIN_HESITATES = tuple(word_set("嗯 呃 额 唔 这个 那个 就是 就是说 然后 怎么说 我想想 等一下 等等 稍等"))
 _MANDARIN_HANGS = tuple(
-    _set(
+    word_set(
         "和 跟 与 及 或 或者 还是 但 但是 可是 不过 因为 所以 如果 要是 假如 虽然 而且 并且 还有 比如 比如说 例如 "
         "除了 关于 对于 根据 通过 为了 以及 把 被 给 在 从 向 往 比 让 叫 用 当 每 第 一个 这 那 一 很 太 我 我们 他 "
         "她 他们 我想 我要 我想要 我觉得 我认为 想 要 想要 需要 请 帮我 请问 请你 你能 能不能 可以帮我 告诉我 号码是 "
@@ -276,7 +250,7 @@ _MANDARIN_HANGS = tuple(
     )
 )
 _MANDARIN_PARTICLES = tuple("吗呢吧啊呀嘛啦哦哟呗")
-_MANDARIN_RESULTS = tuple(_set("了 打开 关掉 关上 一遍 一下 一点"))
+_MANDARIN_RESULTS = tuple(word_set("了 打开 关掉 关上 一遍 一下 一点"))
 _MANDARIN_ASKS = re.compile(
     "什么|怎么|为什么|哪|谁|几点|几个|多少|多久|多大|能不能|是不是|有没有|可不可以|要不要|会不会|对不对|行不行|好不好"
 )
