@@ -1,8 +1,8 @@
 """Synthesise what the duplex benchmark says beside the questions of `speech/`, and list it in `duplex/manifest.json`.
 
 English with flite, Mandarin with espeak-ng (Debian packages `flite`, `espeak-ng`). The files are kept in the
-repository, so that nobody needs either; run this again only to change the sentences. 16 kHz mono Ogg Vorbis, a third of the
-size of FLAC, with 0.1 s of silence at both ends.
+repository, so that nobody needs either; run this again only to change the sentences. 16 kHz mono Ogg Vorbis, a third of
+the size of FLAC, with 0.1 s of silence at both ends.
 
 A `|` in a text marks a place where a speaker may stop to think: it stands behind a comma, at which flite makes a pause,
 so the speech before it is not spoken as if it were the end. The benchmark stretches that pause.
@@ -93,7 +93,7 @@ PHRASES = (
     Phrase("but_what_time", "interrupting_question", "But what time is it?", 2),
     Phrase("sorry_who", "interrupting_question", "Sorry, who are you?", 2),
     Phrase("and_mandarin", "interrupting_question", "And can you speak Mandarin?", 2),
-    # ------------------------------------------------------------------------------------------------- not for the agent
+    # not for the agent
     Phrase("cat", "side_talk", "Honey, did you feed the cat?", 2),
     Phrase("put_it", "side_talk", "You can put it on the table over there.", 2),
     Phrase("dinner", "side_talk", "Dinner is in the oven, I will be there in a minute.", 2),

@@ -26,12 +26,12 @@ from talkover.bench.duplex.decisions import decisions_of, logs_of
 from talkover.bench.duplex.page import page
 from talkover.bench.duplex.replay import replay_all
 from talkover.bench.duplex.takes import FAMILIES, Family
-from talkover.bench.run import FAILURE, PIPED_WIDTH, SWITCH_INTERVAL_S, USAGE_FAULT
+from talkover.bench.run import FAILURE, SWITCH_INTERVAL_S, USAGE_FAULT
 from talkover.bench.speech import find_speech
 from talkover.client.connection import JsonObject, ServerUnreachable
 from talkover.client.server_process import ServerFailed, ServerProcess, own_environment
 
-screen = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
+screen = report.screen()
 notes = Console(stderr=True)
 
 
