@@ -114,7 +114,8 @@ export function optIn() {
         input: { format: { type: "audio/pcm", rate: 24_000 }, transcription: { model: "default" } },
         output: { format: { type: "audio/pcm", rate: 24_000 } },
       },
-      s2s: { version: 1, events: [...EXTENSION_EVENTS] },
+      // the browser cancels the agent's echo, see `Microphone.open`
+      s2s: { version: 1, events: [...EXTENSION_EVENTS], echo_cancellation: "client" },
     },
   };
 }

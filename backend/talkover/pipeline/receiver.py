@@ -108,12 +108,10 @@ class _Buffer:
 class Receiver:
     """The ear of one session."""
 
-    def __init__(
-        self, vad: VadStream, record: Write | None = None, echo_canceller: EchoCanceller | None = None
-    ) -> None:
+    def __init__(self, vad: VadStream, record: Write | None = None) -> None:
         """`record` takes the lines of the decision log."""
         self._vad = vad
-        self._echo_canceller = echo_canceller
+        self._echo_canceller: EchoCanceller | None = None
         self._decoder = WireDecoder(AudioFormat())
         self._options: TurnOptions | None = TurnOptions()
         self._prefix_ms = 300
@@ -146,6 +144,13 @@ class Receiver:
         else:
             self._endpointer.configure(options)
         self._options = options
+
+    def cancel_echo(self, canceller: EchoCanceller | None) -> None:
+        """Take the agent's echo out of the microphone from here on; None: the client does so.
+
+        What another canceller held back, less than 10 ms, is lost: clients choose before they speak.
+        """
+        self._echo_canceller = canceller
 
     @property
     def in_speech(self) -> bool:

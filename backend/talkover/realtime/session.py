@@ -92,7 +92,7 @@ class SessionOptions:
     info: JsonObject
     """told to clients of the extension"""
     echo_canceller: Callable[[], EchoCanceller] | None = None
-    """makes one for a session; None: clients cancel their echo themselves"""
+    """makes one for a session; None: clients have to cancel their echo themselves"""
 
 
 class RealtimeSession:
@@ -115,8 +115,7 @@ class RealtimeSession:
         self._outbox = Outbox(next_id)
         self._extension = Extension(self._outbox, options.info)
         self._conversation = Conversation(next_id("conv_"))
-        canceller = None if options.echo_canceller is None else options.echo_canceller()
-        self._receiver = Receiver(vad, record, canceller)
+        self._receiver = Receiver(vad, record)
         self._capture_clock = CaptureClock()
         self._turns = UserTurns(
             self._conversation,
@@ -130,8 +129,6 @@ class RealtimeSession:
         self._answers = Answers(
             self._conversation, self._outbox, self._extension, main, aside, next_id, options.response_timeout_s
         )
-        if canceller is not None:
-            self._answers.far_end = FarEnd()
         self._situation = Situation(self._conversation)
         self._due: UserTurn | None = None
         self._answering: UserTurn | None = None
@@ -140,6 +137,7 @@ class RealtimeSession:
         self._idle_prompts = 0
         self._expires_s = 0.0
         self._closed = False
+        self._apply_echo_cancellation()
         self._apply_turn_detection(None)
 
     # --------------------------------------------------------------------------------------------- for the shell
@@ -261,15 +259,29 @@ class RealtimeSession:
 
     def _update(self, patch: JsonObject) -> None:
         before = self._settings
-        self._settings = before.updated(patch, self._options.resolve_voice)
+        updated = before.updated(patch, self._options.resolve_voice)
+        if asks_for_echo_cancellation(updated) and self._options.echo_canceller is None:
+            message = "'server' needs vad.echo_canceller in the server's configuration; must be 'client' here"
+            raise ProtocolError("invalid_value", message, "session.s2s.echo_cancellation")
+        self._settings = updated
         self._outbox.send({"type": "session.updated", "session": self._session_wire()})
         if self._settings.tools != before.tools:
             self._situation.expect_for(self._settings.tools)
         if self._settings.s2s != before.s2s:
             self._extension.configure(self._settings.s2s)
+            self._apply_echo_cancellation()
         if self._settings.turn_detection != before.turn_detection:
             self._apply_turn_detection(before.turn_detection)
         self._turns.settings = self._settings
+
+    def _apply_echo_cancellation(self) -> None:
+        """The server cancels the echo where it can and the client has not said that it does so itself."""
+        s2s, make = self._settings.s2s, self._options.echo_canceller
+        cancels = make is not None and (s2s is None or s2s.echo_cancellation != "client")
+        if cancels and self._answers.far_end is not None:
+            return
+        self._receiver.cancel_echo(make() if make is not None and cancels else None)
+        self._answers.far_end = FarEnd() if cancels else None
 
     def _apply_turn_detection(self, before: TurnDetection | None) -> None:
         detection = self._settings.turn_detection
@@ -481,6 +493,11 @@ class RealtimeSession:
 
     def _session_wire(self) -> JsonObject:
         return self._settings.wire(self.id, self._options.model, self._options.expires_at)
+
+
+def asks_for_echo_cancellation(settings: SessionSettings) -> bool:
+    """Whether the client wants the server to take the agent's echo out of its microphone."""
+    return settings.s2s is not None and settings.s2s.echo_cancellation == "server"
 
 
 def detection_answers(settings: SessionSettings) -> bool:

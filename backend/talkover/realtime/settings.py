@@ -40,6 +40,9 @@ _METADATA_PAIRS = 16
 _METADATA_KEY_CHARS = 64
 _METADATA_VALUE_CHARS = 512
 
+EchoCancellation = Literal["client", "server"]
+_ECHO_CANCELLATION: tuple[EchoCancellation, ...] = ("client", "server")
+
 
 @dataclass(frozen=True, slots=True)
 class S2s:
@@ -48,6 +51,14 @@ class S2s:
     version: int
     events: tuple[str, ...]
     """known groups only, see `S2S_EVENTS`"""
+    echo_cancellation: EchoCancellation | None = None
+    """who takes the agent's echo out of the microphone; None: the server, where it can"""
+
+    def wire(self) -> JsonObject:
+        wire: JsonObject = {"version": self.version, "events": list(self.events)}
+        if self.echo_cancellation is not None:
+            wire["echo_cancellation"] = self.echo_cancellation
+        return wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +150,7 @@ class SessionSettings:
         if self.parallel_tool_calls is not None:
             wire["parallel_tool_calls"] = self.parallel_tool_calls
         if self.s2s is not None:
-            wire["s2s"] = {"version": self.s2s.version, "events": list(self.s2s.events)}
+            wire["s2s"] = self.s2s.wire()
         return wire
 
 
@@ -213,11 +224,15 @@ def _s2s(field: Field, current: S2s | None) -> S2s | None:
     version = field.get("version") if current is not None else field.require("version")
     if version is not None:
         version.integer(S2S_VERSION, S2S_VERSION)
+    s2s = current or S2s(S2S_VERSION, ())
     events = field.get("events")
-    if events is None:
-        return S2s(S2S_VERSION, () if current is None else current.events)
-    asked = {name.string() for name in events.array()}
-    return S2s(S2S_VERSION, tuple(name for name in S2S_EVENTS if name in asked))
+    if events is not None:
+        asked = {name.string() for name in events.array()}
+        s2s = replace(s2s, events=tuple(name for name in S2S_EVENTS if name in asked))
+    echo = field.find("echo_cancellation")
+    if echo is not None:
+        s2s = replace(s2s, echo_cancellation=None if echo.is_null else echo.one_of(_ECHO_CANCELLATION))
+    return s2s
 
 
 def _or_default(read: Callable[[Field], Any], default: Any) -> Callable[[Field, Any], Any]:
