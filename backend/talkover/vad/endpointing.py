@@ -303,6 +303,7 @@ class Endpointer:
         features = EndFeatures(
             sound.text,
             sound.text_is_final,
+            sound.confidence,
             sound.contour.ending() if sound.voiced_end_ms < self.now_ms else None,
             self._dialogue.expected,
             self._pauses.usual_ms,

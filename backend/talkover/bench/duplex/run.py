@@ -111,7 +111,7 @@ def command(
         raise typer.Exit(FAILURE) from error
     points = curve(logs_of(log), expected([each.taken.observation for each in results]))
     result = replace(
-        part_result([each.verdict for each in results], remarks, points), took_s=time.monotonic() - started_s
+        part_result(results, remarks, points), took_s=time.monotonic() - started_s
     )
     report.show([result], screen)
     _show_failures(results)
