@@ -42,6 +42,8 @@ FRAME_MS = 32.0
 HYSTERESIS = 0.15
 """voice goes on until the probability is this far under the onset threshold (Silero's own recommendation)"""
 LOWEST_OFFSET_THRESHOLD = 0.05
+FADED_DB = 18.0
+"""a sound over the agent that is so far under its own mean has ended: the detector notices two frames later"""
 ONSET_MS = 64.0
 """voice after which a sound is announced: ducking begins within 100 ms of the onset"""
 EARLIEST_LIKELY_END_MS = 128.0
@@ -199,6 +201,8 @@ class Endpointer:
 
     def _measure(self, sound: _Sound, level_dbfs: float, agent_audible: bool, pitch: Pitch) -> None:
         voiced = self._voice and (sound.started or not agent_audible or self._distance(level_dbfs) != "too_quiet")
+        if not sound.certain and sound.voiced_frames and level_dbfs < sound.level_dbfs - FADED_DB:
+            voiced = False
         sound.frames += 1
         if not sound.certain:
             window_frames = int(max(UNDECIDED_LIMIT_MS, 2 * self._needed_ms(agent_audible)) / FRAME_MS)
