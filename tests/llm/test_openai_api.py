@@ -9,11 +9,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
+from scripted_http import Script, ScriptedRequest, ScriptedServer, serving
 from talkover.config import LlmSettings, Settings
 from talkover.engines import EngineFailed, EngineUnavailable, LlmCall, LlmEvent, LlmFinished, LlmText
 from talkover.llm.openai_api import OpenAiResponder, create, endpoint_from, first_chat_model, retry_after_s
@@ -22,89 +22,26 @@ from talkover.messages import FunctionTool, Prompt, PromptMessage, Usage
 KEY = "sk-secret-key-123"
 PROMPT = Prompt("Be brief.", (PromptMessage("user", "My secret plan."),))
 
-Handle = Callable[["Connection", dict[str, Any]], None]
+
+def begin(request: ScriptedRequest) -> None:
+    request.begin("text/event-stream")
 
 
-class Connection(BaseHTTPRequestHandler):
-    """One request; a test's script answers it."""
-
-    protocol_version = "HTTP/1.1"
-    server: ChatServer
-
-    def do_GET(self) -> None:
-        self.answer(200, {"data": [{"id": name, "object": "model"} for name in self.server.models]})
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        with self.server.lock:
-            self.server.requests.append(body)
-            script = self.server.scripts.pop(0) if len(self.server.scripts) > 1 else self.server.scripts[0]
-        script(self, body)
-
-    def answer(self, status: int, body: dict[str, Any], **headers: str) -> None:
-        data = json.dumps(body).encode()
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def begin(self) -> None:
-        self.send_response(200)
-        self.send_header("content-type", "text/event-stream")
-        self.send_header("transfer-encoding", "chunked")
-        self.end_headers()
-
-    def line(self, text: str) -> None:
-        data = f"{text}\n\n".encode()
-        self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
-        self.wfile.flush()
-
-    def say(self, text: str) -> None:
-        self.line("data: " + json.dumps({"choices": [{"index": 0, "delta": {"content": text}}]}))
-
-    def end(self) -> None:
-        self.line("data: " + json.dumps({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}))
-        self.line("data: [DONE]")
-        self.wfile.write(b"0\r\n\r\n")
-
-    def wait_for_hang_up(self) -> None:
-        """Until the client closes the connection: what a test of cancelling measures."""
-        self.connection.settimeout(10)
-        self.close_connection = True
-        if self.connection.recv(1) == b"":
-            self.server.hung_up.set()
-
-    def break_off(self) -> None:
-        self.close_connection = True
-        self.connection.shutdown(socket.SHUT_RDWR)
-
-    def log_message(self, *args: Any) -> None:
-        """The test's output stays clean."""
+def line(request: ScriptedRequest, text: str) -> None:
+    request.piece(f"{text}\n\n".encode())
 
 
-class ChatServer(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self, *scripts: Handle, models: tuple[str, ...] = ("text-embedding-3", "little-chat")) -> None:
-        super().__init__(("127.0.0.1", 0), Connection)
-        self.scripts = list(scripts)
-        self.models = models
-        self.requests: list[dict[str, Any]] = []
-        self.hung_up = threading.Event()
-        self.lock = threading.Lock()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that hang up are what several tests are about; a failing script shows in its test."""
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/v1"
+def say(request: ScriptedRequest, text: str) -> None:
+    line(request, "data: " + json.dumps({"choices": [{"index": 0, "delta": {"content": text}}]}))
 
 
-Start = Callable[..., tuple[OpenAiResponder, ChatServer]]
+def end(request: ScriptedRequest) -> None:
+    line(request, "data: " + json.dumps({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}))
+    line(request, "data: [DONE]")
+    request.piece(b"")
+
+
+Start = Callable[..., tuple[OpenAiResponder, ScriptedServer]]
 
 
 @pytest.fixture
@@ -115,38 +52,32 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     with ExitStack() as stack:
 
-        def begin(*scripts: Handle, models: tuple[str, ...] = ("little-chat",), **settings: Any) -> Any:
-            server = ChatServer(*scripts, models=models)
-            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-            thread.start()
-            stack.callback(thread.join, 5)
-            stack.callback(server.server_close)
-            stack.callback(server.shutdown)
+        def start_with(*scripts: Script, models: tuple[str, ...] = ("little-chat",), **settings: Any) -> Any:
+            offered = {"data": [{"id": name, "object": "model"} for name in models]}
+            server = stack.enter_context(serving(*scripts, documents={"/v1/models": offered}))
             values: dict[str, Any] = {"model": "little-chat", "base_url": server.url, "timeout_s": 10, **settings}
             engine = create(Settings(llm=LlmSettings(**values)))
             stack.callback(engine.close)
             return engine, server
 
-        yield begin
+        yield start_with
 
 
-def hello(connection: Connection, body: dict[str, Any]) -> None:
-    connection.begin()
-    connection.line(": keep-alive")
-    connection.say("Hel")
-    connection.say("")
-    connection.say("lo.")
-    connection.line("data: {broken")
+def hello(request: ScriptedRequest) -> None:
+    begin(request)
+    line(request, ": keep-alive")
+    say(request, "Hel")
+    say(request, "")
+    say(request, "lo.")
+    line(request, "data: {broken")
     usage = {"prompt_tokens": 9, "completion_tokens": 2}
-    connection.line("data: " + json.dumps({"choices": [], "usage": usage}))
-    connection.end()
+    line(request, "data: " + json.dumps({"choices": [], "usage": usage}))
+    end(request)
 
 
-def status(code: int, message: str = "no", error_code: str | None = None, **headers: str) -> Handle:
-    def script(connection: Connection, body: dict[str, Any]) -> None:
-        connection.answer(
-            code, {"error": {"message": f"{message} {KEY} My secret plan.", "code": error_code}}, **headers
-        )
+def status(code: int, message: str = "no", error_code: str | None = None, **headers: str) -> Script:
+    def script(request: ScriptedRequest) -> None:
+        request.answer(code, {"error": {"message": f"{message} {KEY} My secret plan.", "code": error_code}}, **headers)
 
     return script
 
@@ -164,7 +95,7 @@ def test_streams_text_and_reports_usage(start: Start) -> None:
     events = list(engine.respond(Prompt("Be brief.", PROMPT.messages, max_output_tokens=50), never))
     assert text_of(events) == "Hello."
     assert events[-1] == LlmFinished("stop", Usage(9, 2, 0))
-    sent = server.requests[0]
+    sent = server.requests[0].fields
     assert sent["model"] == "little-chat"
     assert sent["messages"] == [
         {"role": "system", "content": "Be brief."},
@@ -179,12 +110,12 @@ def test_streams_text_and_reports_usage(start: Start) -> None:
 def test_tokens_are_passed_on_as_they_come(start: Start) -> None:
     go_on = threading.Event()
 
-    def script(connection: Connection, body: dict[str, Any]) -> None:
-        connection.begin()
-        connection.say("One.")
+    def script(request: ScriptedRequest) -> None:
+        begin(request)
+        say(request, "One.")
         assert go_on.wait(5)
-        connection.say("Two.")
-        connection.end()
+        say(request, "Two.")
+        end(request)
 
     engine, _ = start(script)
     events = engine.respond(PROMPT, never)
@@ -194,32 +125,32 @@ def test_tokens_are_passed_on_as_they_come(start: Start) -> None:
 
 
 def test_function_tools(start: Start) -> None:
-    def script(connection: Connection, body: dict[str, Any]) -> None:
-        connection.begin()
+    def script(request: ScriptedRequest) -> None:
+        begin(request)
         for piece in (
             {"index": 0, "id": "c", "function": {"name": "look_up", "arguments": ""}},
             {"index": 0, "function": {"arguments": '{"q": "x"}'}},
         ):
-            connection.line("data: " + json.dumps({"choices": [{"delta": {"tool_calls": [piece]}}]}))
-        connection.end()
+            line(request, "data: " + json.dumps({"choices": [{"delta": {"tool_calls": [piece]}}]}))
+        end(request)
 
     engine, server = start(script)
     tool = FunctionTool("look_up", "Looks it up.", {"type": "object", "properties": {"q": {"type": "string"}}})
     events = list(engine.respond(Prompt("", PROMPT.messages, (tool,), "look_up"), never))
     assert events[:2] == [LlmCall(0, "look_up", ""), LlmCall(0, "look_up", '{"q": "x"}')]
     assert events[-1] == LlmFinished("tool_calls")
-    assert server.requests[0]["tools"][0]["function"]["name"] == "look_up"
-    assert server.requests[0]["tool_choice"] == {"type": "function", "function": {"name": "look_up"}}
+    assert server.requests[0].fields["tools"][0]["function"]["name"] == "look_up"
+    assert server.requests[0].fields["tool_choice"] == {"type": "function", "function": {"name": "look_up"}}
 
 
 def test_a_refused_option_is_left_out_and_remembered(start: Start) -> None:
-    def script(connection: Connection, body: dict[str, Any]) -> None:
-        if "stream_options" in body:
-            status(400, "Unrecognized request argument supplied: stream_options")(connection, body)
-        elif "tools" in body:
-            status(400, "the model does not support tools")(connection, body)
+    def script(request: ScriptedRequest) -> None:
+        if "stream_options" in request.fields:
+            status(400, "Unrecognized request argument supplied: stream_options")(request)
+        elif "tools" in request.fields:
+            status(400, "the model does not support tools")(request)
         else:
-            hello(connection, body)
+            hello(request)
 
     engine, server = start(script)
     prompt = Prompt("", PROMPT.messages, (FunctionTool("look_up"),))
@@ -272,10 +203,10 @@ def test_used_up_quota_is_not_tried_again(start: Start) -> None:
 
 
 def test_a_connection_lost_before_the_first_token_is_tried_again(start: Start) -> None:
-    def lost(connection: Connection, body: dict[str, Any]) -> None:
-        connection.begin()
-        connection.line(": keep-alive")
-        connection.break_off()
+    def lost(request: ScriptedRequest) -> None:
+        begin(request)
+        line(request, ": keep-alive")
+        request.break_off()
 
     engine, server = start(lost, hello)
     assert text_of(list(engine.respond(PROMPT, never))) == "Hello."
@@ -283,10 +214,10 @@ def test_a_connection_lost_before_the_first_token_is_tried_again(start: Start) -
 
 
 def test_half_a_stream_is_not_repeated(start: Start) -> None:
-    def half(connection: Connection, body: dict[str, Any]) -> None:
-        connection.begin()
-        connection.say("Once upon")
-        connection.break_off()
+    def half(request: ScriptedRequest) -> None:
+        begin(request)
+        say(request, "Once upon")
+        request.break_off()
 
     engine, server = start(half, hello)
     events: list[LlmEvent] = []
@@ -296,10 +227,10 @@ def test_half_a_stream_is_not_repeated(start: Start) -> None:
 
 
 def test_an_error_inside_the_stream(start: Start) -> None:
-    def script(connection: Connection, body: dict[str, Any]) -> None:
-        connection.begin()
-        connection.say("Once")
-        connection.line('data: {"error": {"message": "My secret plan.", "code": "overloaded"}}')
+    def script(request: ScriptedRequest) -> None:
+        begin(request)
+        say(request, "Once")
+        line(request, 'data: {"error": {"message": "My secret plan.", "code": "overloaded"}}')
 
     engine, _ = start(script)
     with pytest.raises(EngineFailed, match="overloaded") as failure:
@@ -308,10 +239,10 @@ def test_an_error_inside_the_stream(start: Start) -> None:
 
 
 def test_an_empty_answer_is_a_failure(start: Start) -> None:
-    def empty(connection: Connection, body: dict[str, Any]) -> None:
-        connection.begin()
-        connection.line('data: {"choices": [{"delta": {"reasoning_content": "Hm."}}]}')
-        connection.end()
+    def empty(request: ScriptedRequest) -> None:
+        begin(request)
+        line(request, 'data: {"choices": [{"delta": {"reasoning_content": "Hm."}}]}')
+        end(request)
 
     engine, _ = start(empty)
     with pytest.raises(EngineFailed, match="empty answer"):
@@ -319,33 +250,33 @@ def test_an_empty_answer_is_a_failure(start: Start) -> None:
 
 
 def test_a_server_that_does_not_stream(start: Start) -> None:
-    def whole(connection: Connection, body: dict[str, Any]) -> None:
-        connection.answer(200, {"choices": [{"message": {"content": "Hello."}, "finish_reason": "stop"}]})
+    def whole(request: ScriptedRequest) -> None:
+        request.answer(200, {"choices": [{"message": {"content": "Hello."}, "finish_reason": "stop"}]})
 
     engine, _ = start(whole)
     assert text_of(list(engine.respond(PROMPT, never))) == "Hello."
 
 
-def hang(connection: Connection, body: dict[str, Any]) -> None:
-    connection.wait_for_hang_up()
+def hang(request: ScriptedRequest) -> None:
+    request.wait_for_hang_up()
 
 
-def hang_after_a_token(connection: Connection, body: dict[str, Any]) -> None:
-    connection.begin()
-    connection.say("Once")
-    connection.wait_for_hang_up()
+def hang_after_a_token(request: ScriptedRequest) -> None:
+    begin(request)
+    say(request, "Once")
+    request.wait_for_hang_up()
 
 
-def keep_alive_for_ever(connection: Connection, body: dict[str, Any]) -> None:
-    connection.begin()
+def keep_alive_for_ever(request: ScriptedRequest) -> None:
+    begin(request)
     for _ in range(100):
-        connection.line(": keep-alive")
-        if connection.server.hung_up.wait(0.02):
+        line(request, ": keep-alive")
+        if request.server.hung_up.wait(0.02):
             return
 
 
 @pytest.mark.parametrize("script", [hang, keep_alive_for_ever])
-def test_no_first_token_in_time(start: Start, script: Handle) -> None:
+def test_no_first_token_in_time(start: Start, script: Script) -> None:
     engine, server = start(script, first_token_timeout_s=0.3)
     with pytest.raises(EngineFailed, match=r"no token within 0\.3 s"):
         list(engine.respond(PROMPT, never))
@@ -360,11 +291,11 @@ def test_an_answer_that_stops_in_the_middle(start: Start) -> None:
 
 
 def test_the_whole_answer_has_a_limit(start: Start) -> None:
-    def drip(connection: Connection, body: dict[str, Any]) -> None:
-        connection.begin()
-        while not connection.server.hung_up.wait(0.02):
+    def drip(request: ScriptedRequest) -> None:
+        begin(request)
+        while not request.server.hung_up.wait(0.02):
             try:
-                connection.say("and ")
+                say(request, "and ")
             except OSError:
                 return
 
@@ -374,7 +305,7 @@ def test_the_whole_answer_has_a_limit(start: Start) -> None:
 
 
 @pytest.mark.parametrize("script", [hang, hang_after_a_token])
-def test_cancelling_closes_the_stream_at_once(start: Start, script: Handle) -> None:
+def test_cancelling_closes_the_stream_at_once(start: Start, script: Script) -> None:
     engine, server = start(script)
     stale_at = time.monotonic() + 0.2
     events = list(engine.respond(PROMPT, lambda: time.monotonic() >= stale_at))
@@ -403,9 +334,9 @@ def test_a_caller_that_walks_away_closes_the_stream(start: Start) -> None:
 def test_responses_side_by_side_share_one_thread(start: Start) -> None:
     everyone = threading.Barrier(8)
 
-    def script(connection: Connection, body: dict[str, Any]) -> None:
+    def script(request: ScriptedRequest) -> None:
         everyone.wait(10)
-        hello(connection, body)
+        hello(request)
 
     engine, _ = start(script)
     texts: list[str] = []
@@ -433,7 +364,7 @@ def test_the_model_is_chosen_from_what_is_offered(start: Start, monkeypatch: pyt
     engine, server = start(hello, model=None, models=("nomic-embed-text", "little-chat"))
     engine.warmup()
     list(engine.respond(PROMPT, never))
-    assert server.requests[0]["model"] == "little-chat"
+    assert server.requests[0].fields["model"] == "little-chat"
 
 
 def test_the_model_is_chosen_late_when_the_endpoint_was_down_at_the_start(

@@ -1,4 +1,4 @@
-"""Which speech the benchmark uses: a folder of sound files, with or without a manifest that says what is said in them."""
+"""Which speech the benchmark uses: a folder of sound files, with or without a manifest that says what they say."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def find_speech(folder: Path | None, environ: Mapping[str, str] | None = None, c
     ):
         if candidate.is_dir():
             return load_speech(candidate, reason)
-    raise ValueError(f"neither {shared} nor {cwd / SHIPPED} exists: name a folder of wav or flac files with --speech FOLDER")
+    raise ValueError(f"neither {shared} nor {cwd / SHIPPED} exists: name a folder of recordings with --speech FOLDER")
 
 
 def shipped_speech(cwd: Path | None = None) -> Speech | None:

@@ -121,7 +121,7 @@ def utterances_of(samples: Samples, gap_ms: float) -> tuple[Span, ...]:
 
 
 def load_clips(folder: Path, gap_ms: float) -> list[Clip]:
-    """Every sound file below `folder`, embedded in room noise, with its utterances. Raises ValueError when there is none."""
+    """Every sound file below `folder` in room noise, with its utterances. Raises ValueError when there is none."""
     return [_load_clip(path, gap_ms) for path in sound_files(folder)]
 
 
