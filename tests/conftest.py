@@ -1,4 +1,9 @@
-"""Servers to test against, and a check that no test leaves a thread behind."""
+"""Servers to test against, who runs which test, and a check that no test leaves a thread behind.
+
+`make test` runs three workers side by side. Conversations in real time mostly wait: one worker has those of the page,
+one all others, each in order and undisturbed. The third computes with what processor time they leave, file by file;
+the first two help it when they are through.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +21,37 @@ from live import ARTEFACTS, InProcessServer, ServerProcess, eventually
 from talkover.engines import Engines
 
 Serve = Callable[..., InProcessServer]
+KINDS = ("page", "conversation", "computing")
+COMPUTING_NICE = 5
+"""a quarter of a core for computing, three for a conversation that wants it, too"""
+_IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
+_first_kind = pytest.StashKey[str]()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Conversations first, each kind in one group that one worker runs; all else in groups of one file."""
+    if not _IS_WORKER:
+        return
+    items.sort(key=lambda item: KINDS.index(_kind(item)))
+    for item in items:
+        group = item.nodeid.partition("::")[0] if _kind(item) == "computing" else _kind(item)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A worker that begins with computing gives way to the others. The conversations are taken by then."""
+    if _first_kind in item.config.stash:
+        return
+    item.config.stash[_first_kind] = _kind(item)
+    if _kind(item) == "computing" and _IS_WORKER:
+        os.nice(COMPUTING_NICE)
+
+
+def _kind(item: pytest.Item) -> str:
+    if item.get_closest_marker("slow") is None:
+        return "computing"
+    return "page" if item.get_closest_marker("browser") else "conversation"
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +88,8 @@ def artefacts() -> Path:
 @pytest.fixture(scope="session")
 def embedded(artefacts: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """The server as a user starts it, with the embedded engines. Its log is kept."""
-    log = tmp_path_factory.mktemp("server") / "server.log"
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    log = tmp_path_factory.mktemp("server") / f"server{worker}.log"
     try:
         with ServerProcess(log) as server:
             yield server

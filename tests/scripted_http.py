@@ -9,8 +9,7 @@ import json
 import re
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -49,7 +48,7 @@ class ScriptedRequest(BaseHTTPRequestHandler):
         else:
             self.fields = json.loads(body)
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self.server.next_script(Sent(self.path, headers, self.fields, upload))(self)
+        self.server.run_script(self, Sent(self.path, headers, self.fields, upload))
 
     def answer(self, status: int, document: Any, kind: str = "application/json", **headers: str) -> None:
         """At once and whole. `document`: bytes as they are, all else as JSON; `headers` with _ for -."""
@@ -97,20 +96,33 @@ Script = Callable[[ScriptedRequest], None]
 
 
 class ScriptedServer(ThreadingHTTPServer):
+    """Listens while a `with` lasts, and is gone afterwards with all its threads."""
+
     daemon_threads = True
 
-    def __init__(self, *scripts: Script, documents: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        *scripts: Script,
+        documents: dict[str, Any] | None = None,
+        handler: type[ScriptedRequest] = ScriptedRequest,
+    ) -> None:
         """`documents`: path -> what a GET of it finds."""
-        super().__init__(("127.0.0.1", 0), ScriptedRequest)
+        super().__init__(("127.0.0.1", 0), handler)
         self.scripts = list(scripts)
         self.documents = documents or {}
-        self.requests: list[Sent] = []
+        self.requests: list[Any] = []
+        """what was sent, as `Sent`"""
         self.hung_up = threading.Event()
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
+        self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01})
 
-    def next_script(self, sent: Sent) -> Script:
-        with self._lock:
-            self.requests.append(sent)
+    def run_script(self, request: ScriptedRequest, sent: Sent) -> None:
+        self.next_script(sent)(request)
+
+    def next_script(self, note: object) -> Any:
+        """Put `note` down as what was sent, and take the script that answers it."""
+        with self.lock:
+            self.requests.append(note)
             return self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -120,19 +132,14 @@ class ScriptedServer(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}/v1"
 
+    def __enter__(self) -> ScriptedServer:
+        self._thread.start()
+        return self
 
-@contextmanager
-def serving(*scripts: Script, documents: dict[str, Any] | None = None) -> Iterator[ScriptedServer]:
-    """A server that is gone afterwards, with all its threads."""
-    server = ScriptedServer(*scripts, documents=documents)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(5)
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self.server_close()
+        self._thread.join(5)
 
 
 def _form(body: bytes, boundary: bytes) -> tuple[dict[str, str], bytes]:

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes import LevelVad, ScriptedAsr, fake_engines, never
-from scripted_http import ScriptedRequest, ScriptedServer, serving
+from scripted_http import ScriptedRequest, ScriptedServer
 from talkover.asr.openai_api import OpenAiRecognizer, create, endpoint_from
 from talkover.asr.transcription_answer import hypothesis_of, language_code
 from talkover.config import AsrSettings, load_settings
@@ -28,7 +28,7 @@ SECOND = (0.3 * np.sin(np.arange(16_000) * 0.1)).astype(np.float32)
 
 @pytest.fixture
 def server() -> Iterator[ScriptedServer]:
-    with serving(
+    with ScriptedServer(
         lambda request: request.answer(200, {"text": "hello"}), documents={"/v1/models": {"data": []}}
     ) as made:
         yield made

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from scripted_http import Script, ScriptedRequest, ScriptedServer, serving
+from chat_server import ChatServer, Connection, Handle
 from talkover.config import LlmSettings, Settings
 from talkover.engines import EngineFailed, EngineUnavailable, LlmCall, LlmEvent, LlmFinished, LlmText
 from talkover.llm.openai_api import OpenAiResponder, create, endpoint_from, first_chat_model, retry_after_s
@@ -22,26 +22,7 @@ from talkover.messages import FunctionTool, Prompt, PromptMessage, Usage
 KEY = "sk-secret-key-123"
 PROMPT = Prompt("Be brief.", (PromptMessage("user", "My secret plan."),))
 
-
-def begin(request: ScriptedRequest) -> None:
-    request.begin("text/event-stream")
-
-
-def line(request: ScriptedRequest, text: str) -> None:
-    request.piece(f"{text}\n\n".encode())
-
-
-def say(request: ScriptedRequest, text: str) -> None:
-    line(request, "data: " + json.dumps({"choices": [{"index": 0, "delta": {"content": text}}]}))
-
-
-def end(request: ScriptedRequest) -> None:
-    line(request, "data: " + json.dumps({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}))
-    line(request, "data: [DONE]")
-    request.piece(b"")
-
-
-Start = Callable[..., tuple[OpenAiResponder, ScriptedServer]]
+Start = Callable[..., tuple[OpenAiResponder, ChatServer]]
 
 
 @pytest.fixture
@@ -52,32 +33,33 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     with ExitStack() as stack:
 
-        def start_with(*scripts: Script, models: tuple[str, ...] = ("little-chat",), **settings: Any) -> Any:
-            offered = {"data": [{"id": name, "object": "model"} for name in models]}
-            server = stack.enter_context(serving(*scripts, documents={"/v1/models": offered}))
+        def begin(*scripts: Handle, models: tuple[str, ...] = ("little-chat",), **settings: Any) -> Any:
+            server = stack.enter_context(ChatServer(*scripts, models=models))
             values: dict[str, Any] = {"model": "little-chat", "base_url": server.url, "timeout_s": 10, **settings}
             engine = create(Settings(llm=LlmSettings(**values)))
             stack.callback(engine.close)
             return engine, server
 
-        yield start_with
+        yield begin
 
 
-def hello(request: ScriptedRequest) -> None:
-    begin(request)
-    line(request, ": keep-alive")
-    say(request, "Hel")
-    say(request, "")
-    say(request, "lo.")
-    line(request, "data: {broken")
+def hello(connection: Connection, body: dict[str, Any]) -> None:
+    connection.begin()
+    connection.line(": keep-alive")
+    connection.say("Hel")
+    connection.say("")
+    connection.say("lo.")
+    connection.line("data: {broken")
     usage = {"prompt_tokens": 9, "completion_tokens": 2}
-    line(request, "data: " + json.dumps({"choices": [], "usage": usage}))
-    end(request)
+    connection.line("data: " + json.dumps({"choices": [], "usage": usage}))
+    connection.end()
 
 
-def status(code: int, message: str = "no", error_code: str | None = None, **headers: str) -> Script:
-    def script(request: ScriptedRequest) -> None:
-        request.answer(code, {"error": {"message": f"{message} {KEY} My secret plan.", "code": error_code}}, **headers)
+def status(code: int, message: str = "no", error_code: str | None = None, **headers: str) -> Handle:
+    def script(connection: Connection, body: dict[str, Any]) -> None:
+        connection.answer(
+            code, {"error": {"message": f"{message} {KEY} My secret plan.", "code": error_code}}, **headers
+        )
 
     return script
 
@@ -95,7 +77,7 @@ def test_streams_text_and_reports_usage(start: Start) -> None:
     events = list(engine.respond(Prompt("Be brief.", PROMPT.messages, max_output_tokens=50), never))
     assert text_of(events) == "Hello."
     assert events[-1] == LlmFinished("stop", Usage(9, 2, 0))
-    sent = server.requests[0].fields
+    sent = server.requests[0]
     assert sent["model"] == "little-chat"
     assert sent["messages"] == [
         {"role": "system", "content": "Be brief."},
@@ -110,12 +92,12 @@ def test_streams_text_and_reports_usage(start: Start) -> None:
 def test_tokens_are_passed_on_as_they_come(start: Start) -> None:
     go_on = threading.Event()
 
-    def script(request: ScriptedRequest) -> None:
-        begin(request)
-        say(request, "One.")
+    def script(connection: Connection, body: dict[str, Any]) -> None:
+        connection.begin()
+        connection.say("One.")
         assert go_on.wait(5)
-        say(request, "Two.")
-        end(request)
+        connection.say("Two.")
+        connection.end()
 
     engine, _ = start(script)
     events = engine.respond(PROMPT, never)
@@ -125,32 +107,32 @@ def test_tokens_are_passed_on_as_they_come(start: Start) -> None:
 
 
 def test_function_tools(start: Start) -> None:
-    def script(request: ScriptedRequest) -> None:
-        begin(request)
+    def script(connection: Connection, body: dict[str, Any]) -> None:
+        connection.begin()
         for piece in (
             {"index": 0, "id": "c", "function": {"name": "look_up", "arguments": ""}},
             {"index": 0, "function": {"arguments": '{"q": "x"}'}},
         ):
-            line(request, "data: " + json.dumps({"choices": [{"delta": {"tool_calls": [piece]}}]}))
-        end(request)
+            connection.line("data: " + json.dumps({"choices": [{"delta": {"tool_calls": [piece]}}]}))
+        connection.end()
 
     engine, server = start(script)
     tool = FunctionTool("look_up", "Looks it up.", {"type": "object", "properties": {"q": {"type": "string"}}})
     events = list(engine.respond(Prompt("", PROMPT.messages, (tool,), "look_up"), never))
     assert events[:2] == [LlmCall(0, "look_up", ""), LlmCall(0, "look_up", '{"q": "x"}')]
     assert events[-1] == LlmFinished("tool_calls")
-    assert server.requests[0].fields["tools"][0]["function"]["name"] == "look_up"
-    assert server.requests[0].fields["tool_choice"] == {"type": "function", "function": {"name": "look_up"}}
+    assert server.requests[0]["tools"][0]["function"]["name"] == "look_up"
+    assert server.requests[0]["tool_choice"] == {"type": "function", "function": {"name": "look_up"}}
 
 
 def test_a_refused_option_is_left_out_and_remembered(start: Start) -> None:
-    def script(request: ScriptedRequest) -> None:
-        if "stream_options" in request.fields:
-            status(400, "Unrecognized request argument supplied: stream_options")(request)
-        elif "tools" in request.fields:
-            status(400, "the model does not support tools")(request)
+    def script(connection: Connection, body: dict[str, Any]) -> None:
+        if "stream_options" in body:
+            status(400, "Unrecognized request argument supplied: stream_options")(connection, body)
+        elif "tools" in body:
+            status(400, "the model does not support tools")(connection, body)
         else:
-            hello(request)
+            hello(connection, body)
 
     engine, server = start(script)
     prompt = Prompt("", PROMPT.messages, (FunctionTool("look_up"),))
@@ -203,10 +185,10 @@ def test_used_up_quota_is_not_tried_again(start: Start) -> None:
 
 
 def test_a_connection_lost_before_the_first_token_is_tried_again(start: Start) -> None:
-    def lost(request: ScriptedRequest) -> None:
-        begin(request)
-        line(request, ": keep-alive")
-        request.break_off()
+    def lost(connection: Connection, body: dict[str, Any]) -> None:
+        connection.begin()
+        connection.line(": keep-alive")
+        connection.break_off()
 
     engine, server = start(lost, hello)
     assert text_of(list(engine.respond(PROMPT, never))) == "Hello."
@@ -214,10 +196,10 @@ def test_a_connection_lost_before_the_first_token_is_tried_again(start: Start) -
 
 
 def test_half_a_stream_is_not_repeated(start: Start) -> None:
-    def half(request: ScriptedRequest) -> None:
-        begin(request)
-        say(request, "Once upon")
-        request.break_off()
+    def half(connection: Connection, body: dict[str, Any]) -> None:
+        connection.begin()
+        connection.say("Once upon")
+        connection.break_off()
 
     engine, server = start(half, hello)
     events: list[LlmEvent] = []
@@ -227,10 +209,10 @@ def test_half_a_stream_is_not_repeated(start: Start) -> None:
 
 
 def test_an_error_inside_the_stream(start: Start) -> None:
-    def script(request: ScriptedRequest) -> None:
-        begin(request)
-        say(request, "Once")
-        line(request, 'data: {"error": {"message": "My secret plan.", "code": "overloaded"}}')
+    def script(connection: Connection, body: dict[str, Any]) -> None:
+        connection.begin()
+        connection.say("Once")
+        connection.line('data: {"error": {"message": "My secret plan.", "code": "overloaded"}}')
 
     engine, _ = start(script)
     with pytest.raises(EngineFailed, match="overloaded") as failure:
@@ -239,10 +221,10 @@ def test_an_error_inside_the_stream(start: Start) -> None:
 
 
 def test_an_empty_answer_is_a_failure(start: Start) -> None:
-    def empty(request: ScriptedRequest) -> None:
-        begin(request)
-        line(request, 'data: {"choices": [{"delta": {"reasoning_content": "Hm."}}]}')
-        end(request)
+    def empty(connection: Connection, body: dict[str, Any]) -> None:
+        connection.begin()
+        connection.line('data: {"choices": [{"delta": {"reasoning_content": "Hm."}}]}')
+        connection.end()
 
     engine, _ = start(empty)
     with pytest.raises(EngineFailed, match="empty answer"):
@@ -250,33 +232,33 @@ def test_an_empty_answer_is_a_failure(start: Start) -> None:
 
 
 def test_a_server_that_does_not_stream(start: Start) -> None:
-    def whole(request: ScriptedRequest) -> None:
-        request.answer(200, {"choices": [{"message": {"content": "Hello."}, "finish_reason": "stop"}]})
+    def whole(connection: Connection, body: dict[str, Any]) -> None:
+        connection.answer(200, {"choices": [{"message": {"content": "Hello."}, "finish_reason": "stop"}]})
 
     engine, _ = start(whole)
     assert text_of(list(engine.respond(PROMPT, never))) == "Hello."
 
 
-def hang(request: ScriptedRequest) -> None:
-    request.wait_for_hang_up()
+def hang(connection: Connection, body: dict[str, Any]) -> None:
+    connection.wait_for_hang_up()
 
 
-def hang_after_a_token(request: ScriptedRequest) -> None:
-    begin(request)
-    say(request, "Once")
-    request.wait_for_hang_up()
+def hang_after_a_token(connection: Connection, body: dict[str, Any]) -> None:
+    connection.begin()
+    connection.say("Once")
+    connection.wait_for_hang_up()
 
 
-def keep_alive_for_ever(request: ScriptedRequest) -> None:
-    begin(request)
+def keep_alive_for_ever(connection: Connection, body: dict[str, Any]) -> None:
+    connection.begin()
     for _ in range(100):
-        line(request, ": keep-alive")
-        if request.server.hung_up.wait(0.02):
+        connection.line(": keep-alive")
+        if connection.server.hung_up.wait(0.02):
             return
 
 
 @pytest.mark.parametrize("script", [hang, keep_alive_for_ever])
-def test_no_first_token_in_time(start: Start, script: Script) -> None:
+def test_no_first_token_in_time(start: Start, script: Handle) -> None:
     engine, server = start(script, first_token_timeout_s=0.3)
     with pytest.raises(EngineFailed, match=r"no token within 0\.3 s"):
         list(engine.respond(PROMPT, never))
@@ -291,11 +273,11 @@ def test_an_answer_that_stops_in_the_middle(start: Start) -> None:
 
 
 def test_the_whole_answer_has_a_limit(start: Start) -> None:
-    def drip(request: ScriptedRequest) -> None:
-        begin(request)
-        while not request.server.hung_up.wait(0.02):
+    def drip(connection: Connection, body: dict[str, Any]) -> None:
+        connection.begin()
+        while not connection.server.hung_up.wait(0.02):
             try:
-                say(request, "and ")
+                connection.say("and ")
             except OSError:
                 return
 
@@ -305,7 +287,7 @@ def test_the_whole_answer_has_a_limit(start: Start) -> None:
 
 
 @pytest.mark.parametrize("script", [hang, hang_after_a_token])
-def test_cancelling_closes_the_stream_at_once(start: Start, script: Script) -> None:
+def test_cancelling_closes_the_stream_at_once(start: Start, script: Handle) -> None:
     engine, server = start(script)
     stale_at = time.monotonic() + 0.2
     events = list(engine.respond(PROMPT, lambda: time.monotonic() >= stale_at))
@@ -334,9 +316,9 @@ def test_a_caller_that_walks_away_closes_the_stream(start: Start) -> None:
 def test_responses_side_by_side_share_one_thread(start: Start) -> None:
     everyone = threading.Barrier(8)
 
-    def script(request: ScriptedRequest) -> None:
+    def script(connection: Connection, body: dict[str, Any]) -> None:
         everyone.wait(10)
-        hello(request)
+        hello(connection, body)
 
     engine, _ = start(script)
     texts: list[str] = []
@@ -364,7 +346,7 @@ def test_the_model_is_chosen_from_what_is_offered(start: Start, monkeypatch: pyt
     engine, server = start(hello, model=None, models=("nomic-embed-text", "little-chat"))
     engine.warmup()
     list(engine.respond(PROMPT, never))
-    assert server.requests[0].fields["model"] == "little-chat"
+    assert server.requests[0]["model"] == "little-chat"
 
 
 def test_the_model_is_chosen_late_when_the_endpoint_was_down_at_the_start(

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes import ToneTts, fake_engines, never
-from scripted_http import ScriptedRequest, ScriptedServer, serving
+from scripted_http import ScriptedRequest, ScriptedServer
 from talkover.audio import samples_to_pcm16
 from talkover.config import TtsSettings, load_settings
 from talkover.engines import EngineFailed, EngineUnavailable
@@ -39,7 +39,7 @@ SPOKEN = np.frombuffer(PCM, "<i2").astype(np.float32) / 32768
 
 @pytest.fixture
 def server() -> Iterator[ScriptedServer]:
-    with serving(lambda request: request.answer(200, PCM, "audio/pcm")) as made:
+    with ScriptedServer(lambda request: request.answer(200, PCM, "audio/pcm")) as made:
         yield made
 
 
