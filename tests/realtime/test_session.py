@@ -6,6 +6,7 @@ import base64
 
 import numpy as np
 import pytest
+
 from fakes import Driver, ScriptedLlm, fake_engines, session_options
 from session_talk import DELTAS, SPOKEN_TURN, driver, error_of, speaking_session, text_turn
 from talkover.engines import EngineFailed, Hypothesis

@@ -6,9 +6,10 @@ import itertools
 import math
 
 import pytest
-from endpointing_talk import ROOM_DBFS, SPEECH_DBFS, Talk, kinds, only
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from endpointing_talk import ROOM_DBFS, SPEECH_DBFS, Talk, kinds, only
 from talkover.vad.endpointing import FRAME_MS, Endpointer, TurnOptions
 from talkover.vad.expectation import Expectation
 from talkover.vad.interruption import Dialogue

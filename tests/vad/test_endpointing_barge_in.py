@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from endpointing_talk import HUM, SPEECH_DBFS, Talk, kinds, only
 from talkover.vad.endpointing import Endpointer, TurnOptions
 from talkover.vad.expectation import Expectation
