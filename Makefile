@@ -39,7 +39,8 @@ lint: $(VENV)/dev.installed
 
 # The Node.js of the environment runs the page's unit tests: those of the system are often too old, or missing.
 test: export PATH := $(CURDIR)/$(BIN):$(PATH)
-# Images of containers forbid to keep bytecode: then each of fifty processes would compile torch and FunASR anew.
+# Where keeping bytecode is forbidden (images of containers), every server that a test starts would compile FunASR anew: 30 s of
+# processor time each, not 14.
 test: export PYTHONDONTWRITEBYTECODE :=
 test: lint
 	@.ci/browser
