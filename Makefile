@@ -45,7 +45,7 @@ test: export PYTHONDONTWRITEBYTECODE :=
 test: lint
 	@.ci/browser
 	node --test "tests/frontend/**/*.test.js"
-	$(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis build dist test-artefacts backend/*.egg-info

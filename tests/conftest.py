@@ -13,11 +13,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
-from live import ARTEFACTS, InProcessServer, ServerProcess, eventually
+from live import ARTEFACTS, ROOT, InProcessServer, ServerProcess, eventually
 from talkover.engines import Engines
 
 Serve = Callable[..., InProcessServer]
@@ -28,19 +31,36 @@ _IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
 _first_kind = pytest.StashKey[str]()
 
 
+@cache
+def kind_of(file: str) -> str:
+    """One of `KINDS`: a file with the mark `slow` anywhere is in real time as a whole. `file`: from the checkout."""
+    text = (ROOT / file).read_text(encoding="utf-8")
+    if "pytest.mark.slow" not in text:
+        return "computing"
+    return "page" if "pytest.mark.browser" in text else "conversation"
+
+
+class KindScheduling(LoadScopeScheduling):
+    """Each kind of conversation is a piece of work for one worker; of the rest, each file."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return file if kind_of(file) == "computing" else kind_of(file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> KindScheduling:
+    return KindScheduling(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Conversations first, each kind in one group that one worker runs; all else in groups of one file."""
-    if not _IS_WORKER:
-        return
-    items.sort(key=lambda item: KINDS.index(_kind(item)))
-    for item in items:
-        group = item.nodeid.partition("::")[0] if _kind(item) == "computing" else _kind(item)
-        item.add_marker(pytest.mark.xdist_group(group))
+    """Conversations first: they take longest, and whoever begins with computing gets none."""
+    if _IS_WORKER:
+        items.sort(key=lambda item: KINDS.index(_kind(item)))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """A worker that begins with computing gives way to the others. The conversations are taken by then."""
+    """A worker that begins with computing gives way to the others."""
     if _first_kind in item.config.stash:
         return
     item.config.stash[_first_kind] = _kind(item)
@@ -49,9 +69,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def _kind(item: pytest.Item) -> str:
-    if item.get_closest_marker("slow") is None:
-        return "computing"
-    return "page" if item.get_closest_marker("browser") else "conversation"
+    return kind_of(item.nodeid.partition("::")[0])
 
 
 @pytest.fixture(autouse=True)
