@@ -48,6 +48,7 @@ class KindScheduling(LoadScopeScheduling):
         return file if kind_of(file) == "computing" else kind_of(file)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> KindScheduling:
     return KindScheduling(config, log)
 
