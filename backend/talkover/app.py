@@ -19,6 +19,7 @@ from starlette.websockets import WebSocket
 from talkover.config import ConfigError, Settings
 from talkover.engines import Engine, Engines, EngineUnavailable, TtsEngine, voice_library
 from talkover.metrics import Metrics
+from talkover.realtime.behaviour import Manners
 from talkover.realtime.server import RealtimeOptions, RealtimeServer
 from talkover.realtime.session import SessionOptions
 from talkover.realtime.settings import SessionSettings, TurnDetection
@@ -171,6 +172,18 @@ def _session_options(settings: Settings, engines: Engines) -> SessionOptions:
             "notes": [NO_MODEL_NOTE] if engines.llm.name == "embedded" else [],
         },
         echo_canceller=webrtc_echo_cancellers() if vad.echo_canceller == "webrtc" else None,
+        manners=_manners(settings),
+    )
+
+
+def _manners(settings: Settings) -> Manners:
+    manners = settings.manners
+    return Manners(
+        filler_after_ms=manners.filler_after_ms,
+        reprompt_after_ms=None if manners.reprompt_after_s is None else round(manners.reprompt_after_s * 1000),
+        max_reprompts=manners.max_reprompts,
+        hangs_up=manners.when_silent == "hang_up",
+        backchannels=manners.backchannels,
     )
 
 

@@ -101,6 +101,21 @@ class VadSettings(Section):
     `talkover bench duplex --replay FILE` decides again from it"""
 
 
+class MannersSettings(Section):
+    """What the agent does while it has no answer to give."""
+
+    filler_after_ms: Annotated[int, Field(ge=200, le=10_000)] | None = None
+    """an answer that has not begun so long after the user's turn is bridged ("Let me see."); none: never"""
+    reprompt_after_s: Annotated[float, Field(ge=2, le=120)] | None = None
+    """silence of the user after which they are asked whether they are still there; none: never"""
+    max_reprompts: Annotated[int, Field(ge=0, le=10)] = 2
+    """in a row"""
+    when_silent: Literal["quiet", "hang_up"] = "quiet"
+    """after the last re-prompt and as much silence again"""
+    backchannels: bool = False
+    """say "mm-hm" in pauses of long speech"""
+
+
 class AsrSettings(Section):
     engine: str = "pocketsphinx"
     workers: Annotated[int, Field(ge=1, le=64)] | None = None
@@ -196,6 +211,7 @@ class Settings(Section):
     server: ServerSettings = ServerSettings()
     session: SessionDefaults = SessionDefaults()
     vad: VadSettings = VadSettings()
+    manners: MannersSettings = MannersSettings()
     asr: AsrSettings = AsrSettings()
     llm: LlmSettings = LlmSettings()
     tts: TtsSettings = TtsSettings()

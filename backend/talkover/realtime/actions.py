@@ -106,6 +106,13 @@ class Speculated:
 
 
 @dataclass(frozen=True, slots=True)
+class Interjected:
+    """For metrics: the agent said something that is no answer."""
+
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
     """The response made ahead on the main lane may be sent."""
 
@@ -137,6 +144,7 @@ Action = (
     | BargedIn
     | WentOn
     | Speculated
+    | Interjected
     | Commit
     | StaleDropped
     | StageError

@@ -119,6 +119,19 @@ class Extension:
                 }
             )
 
+    def decided(self, decision: str, reason: str, at_ms: float, **details: object) -> None:
+        """What turn taking did, and on which grounds; `at_ms` on the clock of the user's audio."""
+        if self.wants("decisions"):
+            self._outbox.send(
+                {
+                    "type": "s2s.decision",
+                    "decision": decision,
+                    "reason": reason,
+                    "at_ms": round(at_ms),
+                    **details,
+                }
+            )
+
     def metrics(self, response: Response, interrupted_at_ms: int | None) -> None:
         if self.wants("metrics"):
             timeline = response.timeline

@@ -21,6 +21,7 @@ from talkover.pipeline.far_end import CaptureClock, FarEnd
 from talkover.pipeline.receiver import InputOverflow, Receiver, ReceiverEvent, SpeechPiece
 from talkover.realtime.actions import Action, Close, NextId, Outbox, StageError
 from talkover.realtime.answers import Answers
+from talkover.realtime.behaviour import Manners
 from talkover.realtime.conversation import Conversation, Entry
 from talkover.realtime.errors import ProtocolError
 from talkover.realtime.events import (
@@ -42,6 +43,7 @@ from talkover.realtime.extension import Extension
 from talkover.realtime.fields import JsonObject
 from talkover.realtime.ids import new_id
 from talkover.realtime.items import ContentPart, Item
+from talkover.realtime.listening import Listening
 from talkover.realtime.settings import ResponseOptions, ResponsePlan, SessionSettings, TurnDetection
 from talkover.realtime.situation import Situation
 from talkover.realtime.speculation import MAX_TRIES
@@ -93,6 +95,8 @@ class SessionOptions:
     """told to clients of the extension"""
     echo_canceller: Callable[[], EchoCanceller] | None = None
     """makes one for a session; None: clients cancel their echo themselves"""
+    manners: Manners = Manners()
+    """what the agent does while it has no answer to give"""
 
 
 class RealtimeSession:
@@ -133,6 +137,9 @@ class RealtimeSession:
         if canceller is not None:
             self._answers.far_end = FarEnd()
         self._situation = Situation(self._conversation)
+        self._listening = Listening(
+            options.manners, self._answers, self._turns, self._receiver, self._extension, self._outbox, self._plan
+        )
         self._due: UserTurn | None = None
         self._answering: UserTurn | None = None
         self._apology_due = False
@@ -171,6 +178,8 @@ class RealtimeSession:
             self._hear(now_s)
         self._watch(now_s)
         self._answer_if_due(now_s)
+        if not self._closed:
+            self._closed = self._listening.watch(self._answering, self._quiet_from_s(), now_s)
         return self._outbox.take()
 
     @property
@@ -187,7 +196,7 @@ class RealtimeSession:
         """Seconds after which `handle(None)` is due at the latest."""
         if self._receiver.is_busy:
             return 0.0
-        deadlines = [self._expires_s, *self._turns.deadlines_s(), *self._answers.deadlines_s()]
+        deadlines = [self._expires_s, self._listening.due_s, *self._turns.deadlines_s(), *self._answers.deadlines_s()]
         idle_at_s = self._idle_at_s()
         if idle_at_s is not None:
             deadlines.append(idle_at_s)
@@ -196,6 +205,8 @@ class RealtimeSession:
     def refuse(self, response_id: str, now_s: float) -> list[Action]:
         """The pipeline did not take a request."""
         active = self._answers.active
+        if self._answers.interjections.refused(response_id):
+            return self._outbox.take()
         if not self._answers.speculation.refused(response_id) and active is not None and active.id == response_id:
             self._answers.refuse(active, now_s)
         return self._outbox.take()
@@ -267,6 +278,8 @@ class RealtimeSession:
             self._situation.expect_for(self._settings.tools)
         if self._settings.s2s != before.s2s:
             self._extension.configure(self._settings.s2s)
+            s2s = self._settings.s2s
+            self._listening.configure((s2s and s2s.manners) or self._options.manners)
         if self._settings.turn_detection != before.turn_detection:
             self._apply_turn_detection(before.turn_detection)
         self._turns.settings = self._settings
@@ -297,6 +310,7 @@ class RealtimeSession:
 
     def _create_item(self, event: ItemCreate, now_s: float) -> None:
         item = event.item
+        self._listening.user_was_active()
         previous = self._conversation.create(item, event.previous_item_id)
         for event_type in ("conversation.item.added", "conversation.item.done"):
             self._outbox.send({"type": event_type, "previous_item_id": previous, "item": item.wire()})
@@ -354,6 +368,7 @@ class RealtimeSession:
                 self._answers.go_on()
             case SpeechStarted():
                 self._idle_prompts = 0
+                self._listening.user_was_active()
                 self._turns.started(event)
                 if may_interrupt:
                     self._interrupt(event.is_certain, now_s)
@@ -389,6 +404,7 @@ class RealtimeSession:
     def _turn_done(self, turn: UserTurn, text: str | None, now_s: float) -> None:
         """A user turn was understood (text), empty (""), or recognition failed (None)."""
         answers = turn.answered_automatically and detection_answers(self._settings)
+        self._listening.heard(text or "", self._language_of(turn))
         if answers and text is None:
             self._apology_due = True
         if answers and text != "":
@@ -407,7 +423,7 @@ class RealtimeSession:
         if turn.speculations >= MAX_TRIES or looks_finished(transcript.text) < WORTH_PREPARING or not transcript.text:
             return
         turn.speculations += 1
-        plan = ResponseOptions().resolve(self._settings, self._options.resolve_voice)
+        plan = self._plan()
         answers.speculation.prepare(plan, prompt_message(transcript))
 
     # ------------------------------------------------------------------------------------------------ the agent
@@ -418,7 +434,7 @@ class RealtimeSession:
         if self._due is None or busy or speaking:
             return
         turn, self._due = self._due, None
-        plan = ResponseOptions().resolve(self._settings, self._options.resolve_voice)
+        plan = self._plan()
         self._begin(plan, turn.timeline, turn, now_s, NOT_UNDERSTOOD if self._apology_due else None)
         self._apology_due = False
 
@@ -448,6 +464,23 @@ class RealtimeSession:
             self._outbox.act(Close(1001, "session expired"))
             self._closed = True
 
+    def _quiet_from_s(self) -> float | None:
+        """Since when the user is silent and nothing is due; None when the protocol's idle timeout is in charge."""
+        detection = self._settings.turn_detection
+        if detection is None or detection.idle_timeout_ms is not None or self._idle_from_s is None or self._due:
+            return None
+        if not detection.create_response or self._conversation.last_id is None:
+            return None
+        return max(self._idle_from_s, self._answers.playback.ends_s())
+
+    def _language_of(self, turn: UserTurn) -> str | None:
+        """What the recogniser found, or the client says."""
+        found = None if turn.transcript is None else turn.transcript.language
+        return found or self._settings.language
+
+    def _plan(self) -> ResponsePlan:
+        return ResponseOptions().resolve(self._settings, self._options.resolve_voice)
+
     def _idle_at_s(self) -> float | None:
         """When silence is answered; None when it is not."""
         detection = self._settings.turn_detection
@@ -476,7 +509,7 @@ class RealtimeSession:
         self._turns.add_item(item)
         timeline = Timeline()
         timeline.mark("requested", now_s)
-        plan = ResponseOptions().resolve(self._settings, self._options.resolve_voice)
+        plan = self._plan()
         self._begin(plan, timeline, None, now_s)
 
     def _session_wire(self) -> JsonObject:

@@ -24,6 +24,7 @@ from talkover.realtime.actions import (
     Close,
     Commit,
     Hold,
+    Interjected,
     LaneName,
     Recognize,
     ReplaceLane,
@@ -191,6 +192,8 @@ class SessionThread:
                 metrics.wrong_stops_total.labels(reason).inc()
             case Speculated(outcome):
                 metrics.speculations_total.labels(outcome).inc()
+            case Interjected(kind):
+                metrics.interjections_total.labels(kind).inc()
             case StaleDropped():
                 metrics.stale_dropped_total.inc()
             case StageError(stage):
