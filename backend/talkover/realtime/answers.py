@@ -88,6 +88,7 @@ class Answers:
         self._aside_waiting: deque[Response] = deque()
         self._far_decoder: WireDecoder | None = None
         self._ducked_since_s: float | None = None
+        self._paused_until_s: float | None = None
         self.speculation = Speculation(conversation, outbox, main, next_id)
         self.interjections = Interjections(outbox, aside, next_id)
         self._said_aside = SaidAside()
@@ -302,6 +303,36 @@ class Answers:
             if self._extension.wants("playback"):
                 self._extension.gain(False)
 
+    def pause(self, now_s: float) -> bool:
+        """Fall silent at the sample, to `unpause` or to `interrupt`; only our page can. False when it cannot be done.
+
+        The response stays active and nothing is sent again, which is why a client that can do it is better off than
+        with `suspend`. The reference of an echo canceller could not follow.
+        """
+        if not self._extension.wants("pause") or self.far_end is not None or not self.playback.is_audible(now_s):
+            return False
+        self.give_up()
+        self.playback.pause(now_s)
+        self._paused_until_s = now_s + MAX_SUSPENDED_S
+        self._outbox.act(Hold(True))
+        self._extension.pause()
+        return True
+
+    @property
+    def is_paused(self) -> bool:
+        return self._paused_until_s is not None
+
+    def unpause(self, now_s: float, reason: str) -> None:
+        """It was no interruption: play on from the sample where the user stopped hearing."""
+        if self._paused_until_s is None:
+            return
+        self._paused_until_s = None
+        self._ducked_since_s = None
+        self.playback.resume(now_s)
+        self._extension.resume()
+        self._outbox.act(Hold(False, max(0.0, self.playback.ends_s() - now_s) * 1000))
+        self._outbox.act(WentOn(reason))
+
     def interrupt(self, now_s: float, reason: Literal["turn_detected", "client_cancelled"]) -> bool:
         """Stop speaking at once; what was heard by now is all that remains.
 
@@ -309,7 +340,10 @@ class Answers:
         """
         self.give_up()
         response = self.active
-        audible = self.playback.is_audible(now_s)
+        audible = self.playback.is_audible(now_s) or self.is_paused
+        if self.is_paused:
+            self._paused_until_s = None
+            self._outbox.act(Hold(False))
         if response is not None:
             played_ms = self.playback.played_ms(response.message_id or "", now_s)
             self._main.next()
@@ -396,7 +430,7 @@ class Answers:
     @property
     def is_suspended(self) -> bool:
         """Silent while it is undecided whether the user interrupted."""
-        return self._suspended is not None
+        return self._suspended is not None or self.is_paused
 
     def cancel(self, response_id: str | None, now_s: float) -> None:
         """The client cancels the active response, or the named one. Raises ProtocolError when there is none."""
@@ -476,6 +510,8 @@ class Answers:
             self.go_on()
         if self._suspended is not None and now_s >= self._suspended.deadline_s:
             self.give_up()
+        if self._paused_until_s is not None and now_s >= self._paused_until_s:
+            self.unpause(now_s, "silence")
         for response, lane in ((self.active, "main"), (self._aside_active, "aside")):
             if response is not None and response.dispatched and now_s >= response.deadline_s:
                 (self._main if lane == "main" else self._aside).next()
@@ -493,6 +529,8 @@ class Answers:
             deadlines.append(self._ducked_since_s + MAX_DUCKED_S)
         if self._suspended is not None:
             deadlines.append(self._suspended.deadline_s)
+        if self._paused_until_s is not None:
+            deadlines.append(self._paused_until_s)
         return deadlines
 
     def refuse(self, response: Response, now_s: float) -> None:

@@ -23,6 +23,7 @@ from talkover.realtime.actions import Action, Close, NextId, Outbox, StageError
 from talkover.realtime.answers import Answers
 from talkover.realtime.behaviour import Manners
 from talkover.realtime.conversation import Conversation, Entry
+from talkover.realtime.decisions import taken
 from talkover.realtime.errors import ProtocolError
 from talkover.realtime.events import (
     AudioAppend,
@@ -147,7 +148,7 @@ class RealtimeSession:
         self._idle_prompts = 0
         self._expires_s = 0.0
         self._closed = False
-        self._apply_turn_detection(None)
+        self._apply_turn_detection(None, 0.0)
 
     # --------------------------------------------------------------------------------------------- for the shell
 
@@ -229,13 +230,13 @@ class RealtimeSession:
             case AudioCommit():
                 self._answers.speculation.discard()
                 self._turns.commit(now_s)
-                self._settle()
+                self._settle(now_s)
             case AudioClear():
                 self._turns.clear()
-                self._settle()
+                self._settle(now_s)
                 self._outbox.send({"type": "input_audio_buffer.cleared"})
             case SessionUpdate():
-                self._update(event.session)
+                self._update(event.session, now_s)
             case ItemCreate():
                 self._create_item(event, now_s)
             case ItemRetrieve(item_id=item_id):
@@ -270,7 +271,7 @@ class RealtimeSession:
             raise ProtocolError(code, f"Item {item_id!r} does not exist", "item_id")
         return entry
 
-    def _update(self, patch: JsonObject) -> None:
+    def _update(self, patch: JsonObject, now_s: float) -> None:
         before = self._settings
         self._settings = before.updated(patch, self._options.resolve_voice)
         self._outbox.send({"type": "session.updated", "session": self._session_wire()})
@@ -280,15 +281,18 @@ class RealtimeSession:
             self._extension.configure(self._settings.s2s)
             s2s = self._settings.s2s
             self._listening.configure((s2s and s2s.manners) or self._options.manners)
-        if self._settings.turn_detection != before.turn_detection:
-            self._apply_turn_detection(before.turn_detection)
+        if (self._settings.turn_detection, _barge_in_ms(self._settings)) != (
+            before.turn_detection,
+            _barge_in_ms(before),
+        ):
+            self._apply_turn_detection(before.turn_detection, now_s)
         self._turns.settings = self._settings
 
-    def _apply_turn_detection(self, before: TurnDetection | None) -> None:
+    def _apply_turn_detection(self, before: TurnDetection | None, now_s: float) -> None:
         detection = self._settings.turn_detection
         self._turns.settings = self._settings
         self._idle_prompts = 0
-        self._settle()
+        self._settle(now_s)
         if detection is None:
             self._receiver.configure(None, 0)
             if before is not None:
@@ -298,12 +302,20 @@ class RealtimeSession:
         if before is None:
             self._turns.drop()
         self._receiver.configure(
-            turn_options(detection, self._options.vad_options),
+            turn_options(detection, self._vad_options()),
             max(detection.prefix_padding_ms, self._options.pre_roll_ms),
         )
 
-    def _settle(self) -> None:
+    def _vad_options(self) -> TurnOptions:
+        """The server's, with what a client of the extension tuned."""
+        barge_in_ms = _barge_in_ms(self._settings)
+        options = self._options.vad_options
+        return options if barge_in_ms is None else replace(options, barge_in_ms=barge_in_ms)
+
+    def _settle(self, now_s: float) -> None:
         """The client took the sound that was being judged away: the agent is as it was told to be."""
+        self._turns.announce()
+        self._answers.unpause(now_s, "silence")
         self._answers.go_on()
         self._answers.give_up()
         self._answers.speculation.discard()
@@ -357,6 +369,8 @@ class RealtimeSession:
         return lambda n_samples: far_end.window(self._capture_clock.heard_until_s(n_samples, now_s), n_samples)
 
     def _receiver_event(self, event: ReceiverEvent, may_interrupt: bool, audible: bool, now_s: float) -> None:
+        if (decision := taken(event, audible, may_interrupt)) is not None:
+            self._extension.decided(decision.decision, decision.reason, decision.at_ms, **decision.details)
         match event:
             case SpeechOnset():
                 if audible:
@@ -369,16 +383,25 @@ class RealtimeSession:
             case SpeechStarted():
                 self._idle_prompts = 0
                 self._listening.user_was_active()
-                self._turns.started(event)
+                paused = may_interrupt and not event.is_certain and self._answers.pause(now_s)
+                self._turns.started(event, announced=not paused)
+                if paused:
+                    return
                 if may_interrupt:
                     self._interrupt(event.is_certain, now_s)
                 else:
                     self._answers.go_on()
             case InterruptionConfirmed():
+                if self._answers.is_paused:
+                    self._turns.announce()
+                    self._interrupt(True, now_s)
                 self._answers.give_up()
             case SpeechRetracted():
                 self._turns.retracted()
-                self._answers.resume(now_s, event.reason)
+                if self._answers.is_paused:
+                    self._answers.unpause(now_s, event.reason)
+                else:
+                    self._answers.resume(now_s, event.reason)
             case SpeechPiece():
                 self._turns.piece(event)
             case LikelyEnd():
@@ -514,6 +537,15 @@ class RealtimeSession:
 
     def _session_wire(self) -> JsonObject:
         return self._settings.wire(self.id, self._options.model, self._options.expires_at)
+
+
+def _detection(settings: SessionSettings) -> tuple[TurnDetection | None, int | None]:
+    """All that tells how turns are found."""
+    return settings.turn_detection, _barge_in_ms(settings)
+
+
+def _barge_in_ms(settings: SessionSettings) -> int | None:
+    return None if settings.s2s is None else settings.s2s.barge_in_ms
 
 
 def detection_answers(settings: SessionSettings) -> bool:

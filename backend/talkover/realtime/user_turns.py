@@ -52,6 +52,8 @@ class UserTurn:
     failure: str | None = None
     """why recognition of this revision failed"""
     committed: bool = False
+    unannounced: JsonObject | None = None
+    """its `speech_started`, held back while a client that can pause waits for the decision"""
     deadline_s: float = 0.0
     """the watchdog gives up on its transcript then"""
 
@@ -120,27 +122,34 @@ class UserTurns:
         turn = self.open
         if turn is None:
             return
-        end_ms = round(self._receiver.now_ms)
-        self._outbox.send(
-            {"type": "input_audio_buffer.speech_stopped", "audio_end_ms": end_ms, "item_id": turn.item_id}
-        )
-        self._outbox.send({"type": "input_audio_buffer.cleared"})
+        if turn.unannounced is None:
+            end_ms = round(self._receiver.now_ms)
+            self._outbox.send(
+                {"type": "input_audio_buffer.speech_stopped", "audio_end_ms": end_ms, "item_id": turn.item_id}
+            )
+            self._outbox.send({"type": "input_audio_buffer.cleared"})
         self._receiver.forget_utterance()
         self.drop()
 
-    def started(self, event: SpeechStarted) -> None:
-        """Speech, decided. Announces the coming item."""
+    def started(self, event: SpeechStarted, announced: bool = True) -> None:
+        """Speech, decided. Announces the coming item, or keeps that for `announce`."""
         turn = self.open = self._undecided or UserTurn(self._next_id("item_"))
         self._undecided = None
         detection = self.settings.turn_detection
         prefix_ms = detection.prefix_padding_ms if detection is not None else 0
-        self._outbox.send(
-            {
-                "type": "input_audio_buffer.speech_started",
-                "audio_start_ms": max(0, round(event.start_ms - prefix_ms)),
-                "item_id": turn.item_id,
-            }
-        )
+        turn.unannounced = {
+            "type": "input_audio_buffer.speech_started",
+            "audio_start_ms": max(0, round(event.start_ms - prefix_ms)),
+            "item_id": turn.item_id,
+        }
+        if announced:
+            self.announce()
+
+    def announce(self) -> None:
+        """Tell what was held back: it is an utterance."""
+        if self.open is not None and self.open.unannounced is not None:
+            announcement, self.open.unannounced = self.open.unannounced, None
+            self._outbox.send(announcement)
 
     def piece(self, piece: SpeechPiece) -> None:
         """Speech of the open utterance. Without turn detection the first piece opens one."""
@@ -333,7 +342,7 @@ class UserTurns:
             return
         turn.last_partial_ms = transcript.audio_end_ms
         self._extension.partial(transcript)
-        if self.settings.transcription is not None and not transcript.final:
+        if self.settings.transcription is not None and not transcript.final and turn.unannounced is None:
             self._send_stable(turn, transcript)
 
     def _send_stable(self, turn: UserTurn, transcript: Transcript) -> None:
