@@ -65,5 +65,5 @@ export function described({ decision, reason, afterMs, finished, text }) {
 function endOfTurn(reason, afterMs, finished) {
   if (reason === "too_long") return "longer than a turn may be";
   const silence = afterMs === null ? "silence" : `${afterMs} ms of silence`;
-  return finished === null ? silence : `${silence}, ${Math.round(finished * 100)} % done by the sound of it`;
+  return finished === null ? silence : `${silence}, ${Math.round(finished * 100)} % finished`;
 }

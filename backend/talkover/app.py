@@ -32,6 +32,7 @@ from talkover.rest.clip_transcripts import fill_transcripts
 from talkover.rest.health import Readiness
 from talkover.vad.echo import webrtc_echo_cancellers
 from talkover.vad.endpointing import TurnOptions
+from talkover.vad.turn_model import load_turn_model
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +88,13 @@ def build_engines(settings: Settings) -> Engines:
         for engine in built.values():
             engine.close()
         raise EngineUnavailable("\n".join(problems))
-    return Engines(**built)  # pyright: ignore[reportArgumentType]
+    try:
+        turn = None if settings.vad.turn_model is None else load_turn_model(settings.vad.turn_model)
+    except EngineUnavailable:
+        for engine in built.values():
+            engine.close()
+        raise
+    return Engines(**built, turn=turn)  # pyright: ignore[reportArgumentType]
 
 
 def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] | None = None) -> FastAPI:
@@ -172,6 +179,7 @@ def _session_options(settings: Settings, engines: Engines) -> SessionOptions:
             "notes": [NO_MODEL_NOTE] if engines.llm.name == "embedded" else [],
         },
         echo_canceller=webrtc_echo_cancellers() if vad.echo_canceller == "webrtc" else None,
+        turn_model=None if engines.turn is None else "hears" if engines.turn.hears else "reads",
         manners=_manners(settings),
     )
 

@@ -96,6 +96,9 @@ class VadSettings(Section):
     max_utterance_s: Annotated[float, Field(ge=1, le=300)] = 60
     echo_canceller: Literal["none", "webrtc"] = "none"
     """for clients that do not cancel the agent's echo themselves, as a telephone or a bare loudspeaker; browsers do"""
+    turn_model: Path | None = None
+    """ONNX file that tells how likely a turn is over, as one more ground: Smart Turn v3 (audio), or a text model with
+    its tokenizer beside it; none: the rules alone"""
     decision_log: Path | None = None
     """folder for a file per session with what turn taking decided and on which grounds, partial transcripts included:
     `talkover bench duplex --replay FILE` decides again from it"""
@@ -259,6 +262,7 @@ _PATH_KEYS = (
     ("server", "tls_certificate"),
     ("server", "tls_key"),
     ("vad", "decision_log"),
+    ("vad", "turn_model"),
     ("knowledge", "path"),
     ("models", "folder"),
     ("tts", "voice_folder"),

@@ -84,6 +84,16 @@ class Transcript:
     """see `Hypothesis` in engines.py"""
 
 
+@dataclass(frozen=True, slots=True)
+class TurnOpinion:
+    """What a turn model thinks of an utterance up to a likely end."""
+
+    item_id: str
+    revision: int
+    probability: float
+    """that the turn is over, 0 to 1"""
+
+
 # ------------------------------------------------------------------------------------------------ the prompt
 
 
@@ -100,6 +110,18 @@ class PromptMessage:
     emotion: str | None = None
     events: tuple[str, ...] = ()
     """how a user message was said, and what was heard with it; see `Hypothesis` in engines.py"""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnQuestion:
+    """What a turn model is asked at a likely end."""
+
+    item_id: str
+    revision: int
+    samples: Samples
+    """(n,) float32 at 16 kHz: the utterance so far"""
+    messages: tuple[PromptMessage, ...]
+    """the conversation, the utterance so far at its end"""
 
 
 @dataclass(frozen=True, slots=True)

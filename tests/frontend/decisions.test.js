@@ -75,7 +75,7 @@ test("every decision reads as a sentence, also one that is not known yet", () =>
   assert.equal(read({ decision: "went_on", reason: "backchannel" }), "Went on: you only agreed");
   assert.equal(
     read({ decision: "turn_ended", reason: "silence", after_ms: 320, finished: 0.82 }),
-    "Your turn was over: 320 ms of silence, 82 % done by the sound of it",
+    "Your turn was over: 320 ms of silence, 82 % finished",
   );
   assert.equal(read({ decision: "said_filler", reason: "behaviour", text: "Let me see." }), "Bridged the wait: “Let me see.”");
   assert.equal(read({ decision: "waved", reason: "new_reason" }), "waved: new reason");

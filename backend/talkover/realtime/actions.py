@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from talkover.messages import ResponseRequest, SpeechDropped, SpeechSegment
+from talkover.messages import ResponseRequest, SpeechDropped, SpeechSegment, TurnQuestion
 from talkover.metrics import Timeline
 from talkover.realtime.fields import JsonObject
 from talkover.realtime.ids import Prefix
@@ -29,6 +29,13 @@ class Recognize:
     """Hand speech to the recognizer."""
 
     item: SpeechSegment | SpeechDropped
+
+
+@dataclass(frozen=True, slots=True)
+class AskTurnModel:
+    """Ask the turn model, where there is one; nothing waits for the answer."""
+
+    question: TurnQuestion
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +141,7 @@ class StageError:
 Action = (
     Send
     | Recognize
+    | AskTurnModel
     | Respond
     | Hold
     | ReplaceLane

@@ -142,6 +142,10 @@ class Conversation:
             return item.with_transcript(entry.heard_text)
         return item
 
+    def entries(self) -> list[Entry]:
+        """In order."""
+        return [self._entries[item_id] for item_id in self._order]
+
     def keep_audio(self, item_id: str, samples: Samples, audio_format: AudioFormat) -> None:
         """Remember the user's audio, as int16, dropping the oldest over the limit."""
         entry = self._entries.get(item_id)

@@ -12,17 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from talkover.engines import VadStream
-from talkover.messages import Output, Samples, StageFailed, Transcript
+from talkover.messages import Output, PromptMessage, Samples, StageFailed, Transcript, TurnOpinion
 from talkover.metrics import Timeline
 from talkover.pipeline.cancel import Generations
 from talkover.pipeline.far_end import CaptureClock, FarEnd
 from talkover.pipeline.receiver import InputOverflow, Receiver, ReceiverEvent, SpeechPiece
-from talkover.realtime.actions import Action, Close, NextId, Outbox, StageError
+from talkover.realtime.actions import Action, AskTurnModel, Close, NextId, Outbox, StageError
 from talkover.realtime.answers import Answers
 from talkover.realtime.behaviour import Manners
-from talkover.realtime.conversation import Conversation, Entry
+from talkover.realtime.conversation import Conversation, Entry, prompt_messages
 from talkover.realtime.decisions import taken
 from talkover.realtime.errors import ProtocolError
 from talkover.realtime.events import (
@@ -72,7 +73,10 @@ MAX_IDLE_PROMPTS = 3
 NOT_UNDERSTOOD = "Sorry, I could not hear that properly. Could you say it again?"
 """spoken when recognition failed: the user must not wait for an answer that never comes"""
 
-Report = Transcript | Output
+MAX_TURN_MESSAGES = 6
+"""of the conversation that a turn model gets to see"""
+
+Report = Transcript | TurnOpinion | Output
 Frame = str | bytes
 
 
@@ -96,6 +100,8 @@ class SessionOptions:
     """told to clients of the extension"""
     echo_canceller: Callable[[], EchoCanceller] | None = None
     """makes one for a session; None: clients cancel their echo themselves"""
+    turn_model: Literal["hears", "reads"] | None = None
+    """what the turn model judges by; None: there is none"""
     manners: Manners = Manners()
     """what the agent does while it has no answer to give"""
 
@@ -169,7 +175,10 @@ class RealtimeSession:
             self._frame(happened, now_s)
         elif isinstance(happened, Transcript):
             if self._turns.transcript(happened, now_s) and happened.final:
+                self._ask_turn_model(reads=True)
                 self._speculate(happened)
+        elif isinstance(happened, TurnOpinion):
+            self._turns.opinion(happened)
         elif isinstance(happened, StageFailed) and happened.response_id is None:
             self._outbox.act(StageError(happened.stage))
             self._turns.failed(happened.item_id, happened.error, now_s)
@@ -281,10 +290,7 @@ class RealtimeSession:
             self._extension.configure(self._settings.s2s)
             s2s = self._settings.s2s
             self._listening.configure((s2s and s2s.manners) or self._options.manners)
-        if (self._settings.turn_detection, _barge_in_ms(self._settings)) != (
-            before.turn_detection,
-            _barge_in_ms(before),
-        ):
+        if _detection(self._settings) != _detection(before):
             self._apply_turn_detection(before.turn_detection, now_s)
         self._turns.settings = self._settings
 
@@ -406,6 +412,7 @@ class RealtimeSession:
                 self._turns.piece(event)
             case LikelyEnd():
                 self._turns.likely_end(event)
+                self._ask_turn_model(reads=False)
             case SpeechResumed():
                 self._answers.speculation.discard()
                 self._turns.resumed(event)
@@ -435,6 +442,16 @@ class RealtimeSession:
         active = self._answers.active
         if active is not None and not active.dispatched and not self._turns.is_awaiting:
             self._answers.dispatch(active, now_s)
+
+    def _ask_turn_model(self, reads: bool) -> None:
+        """At a likely end: at once where it hears, with the words where it `reads`."""
+        if self._options.turn_model != ("reads" if reads else "hears"):
+            return
+        question = self._turns.question()
+        if question is not None:
+            spoken = (one for one in prompt_messages(self._conversation.entries()) if isinstance(one, PromptMessage))
+            messages = (*spoken, *question.messages)[-MAX_TURN_MESSAGES:]
+            self._outbox.act(AskTurnModel(replace(question, messages=messages)))
 
     def _speculate(self, transcript: Transcript) -> None:
         """Prepare the answer to an utterance that is likely to be over."""

@@ -8,7 +8,16 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from talkover.audio import INPUT_RATE_HZ, WireDecoder, samples_to_ms
-from talkover.messages import AudioFormat, PromptMessage, Samples, SpeechDropped, SpeechSegment, Transcript
+from talkover.messages import (
+    AudioFormat,
+    PromptMessage,
+    Samples,
+    SpeechDropped,
+    SpeechSegment,
+    Transcript,
+    TurnOpinion,
+    TurnQuestion,
+)
 from talkover.metrics import Timeline
 from talkover.pipeline.receiver import Receiver, SpeechPiece
 from talkover.realtime.actions import NextId, Outbox, Recognize, ReplaceRecognizer, TurnFinished
@@ -27,6 +36,9 @@ UNCERTAIN_BELOW = 0.35
 """ASR confidence under which the responder is told that the words are a guess"""
 MAX_AWAITED = 8
 """utterances waiting for their transcript; more means the recognizer is stuck"""
+
+TURN_MODEL_SAMPLES = 8 * INPUT_RATE_HZ
+"""what the longest-sighted turn model hears"""
 
 EMPTY = np.zeros(0, np.float32)
 
@@ -274,6 +286,21 @@ class UserTurns:
         if transcript.final and turn.committed:
             self._done(turn, now_s)
         return True
+
+    def question(self) -> TurnQuestion | None:
+        """What a turn model is asked about the utterance being spoken, at its likely end; the conversation is added."""
+        turn = self.open
+        if turn is None or not turn.answered_automatically or not turn.finalising:
+            return None
+        audio = np.concatenate(turn.audio)[-TURN_MODEL_SAMPLES:] if turn.audio else EMPTY
+        messages = () if turn.transcript is None else (PromptMessage("user", turn.transcript.text),)
+        return TurnQuestion(turn.item_id, turn.revision, audio, messages)
+
+    def opinion(self, opinion: TurnOpinion) -> None:
+        """A turn model has answered; too late it is ignored."""
+        turn = self.open
+        if turn is not None and (turn.item_id, turn.revision) == (opinion.item_id, opinion.revision):
+            self._receiver.consider(opinion.probability, opinion.revision)
 
     def failed(self, item_id: str | None, error: str, now_s: float) -> None:
         """Recognition of an utterance raised."""
