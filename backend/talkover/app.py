@@ -32,6 +32,7 @@ from talkover.rest.clip_transcripts import fill_transcripts
 from talkover.rest.health import Readiness
 from talkover.vad.echo import webrtc_echo_cancellers
 from talkover.vad.endpointing import TurnOptions
+from talkover.vad.speaker_model import load_speaker_model
 from talkover.vad.turn_model import load_turn_model
 
 log = logging.getLogger(__name__)
@@ -89,12 +90,14 @@ def build_engines(settings: Settings) -> Engines:
             engine.close()
         raise EngineUnavailable("\n".join(problems))
     try:
-        turn = None if settings.vad.turn_model is None else load_turn_model(settings.vad.turn_model)
+        vad = settings.vad
+        turn = None if vad.turn_model is None else load_turn_model(vad.turn_model)
+        speaker = None if vad.speaker_model is None else load_speaker_model(vad.speaker_model)
     except EngineUnavailable:
         for engine in built.values():
             engine.close()
         raise
-    return Engines(**built, turn=turn)  # pyright: ignore[reportArgumentType]
+    return Engines(**built, turn=turn, speaker=speaker)  # pyright: ignore[reportArgumentType]
 
 
 def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] | None = None) -> FastAPI:
@@ -180,6 +183,7 @@ def _session_options(settings: Settings, engines: Engines) -> SessionOptions:
         },
         echo_canceller=webrtc_echo_cancellers() if vad.echo_canceller == "webrtc" else None,
         turn_model=None if engines.turn is None else "hears" if engines.turn.hears else "reads",
+        knows_voices=engines.speaker is not None,
         manners=_manners(settings),
     )
 

@@ -99,6 +99,9 @@ class VadSettings(Section):
     turn_model: Path | None = None
     """ONNX file that tells how likely a turn is over, as one more ground: Smart Turn v3 (audio), or a text model with
     its tokenizer beside it; none: the rules alone"""
+    speaker_model: Path | None = None
+    """ONNX file of a speaker encoder, such as CosyVoice2's campplus.onnx: another voice than the caller's is taken for
+    side talk; none: loudness alone tells"""
     decision_log: Path | None = None
     """folder for a file per session with what turn taking decided and on which grounds, partial transcripts included:
     `talkover bench duplex --replay FILE` decides again from it"""
@@ -263,6 +266,7 @@ _PATH_KEYS = (
     ("server", "tls_key"),
     ("vad", "decision_log"),
     ("vad", "turn_model"),
+    ("vad", "speaker_model"),
     ("knowledge", "path"),
     ("models", "folder"),
     ("tts", "voice_folder"),

@@ -67,6 +67,14 @@ class TurnModel(Protocol):
         ...
 
 
+class SpeakerModel(Protocol):
+    """Tells voices apart. Called from many threads."""
+
+    def vector(self, samples: Samples) -> Samples:
+        """(d,) float32 of (n,) float32 at 16 kHz; its direction is who speaks. Raises EngineFailed."""
+        ...
+
+
 # ------------------------------------------------------------------------------------------------------------- ASR
 
 
@@ -261,6 +269,8 @@ class Engines:
     tts: TtsEngine
     turn: TurnModel | None = None
     """beside the rules of the turn detector"""
+    speaker: SpeakerModel | None = None
+    """knows the caller's voice from another"""
 
     def close(self) -> None:
         for engine in (self.vad, self.asr, self.llm, self.tts):

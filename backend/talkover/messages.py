@@ -94,6 +94,26 @@ class TurnOpinion:
     """that the turn is over, 0 to 1"""
 
 
+@dataclass(frozen=True, slots=True)
+class VoiceQuestion:
+    """Speech for a speaker model."""
+
+    item_id: str
+    samples: Samples
+    """(n,) float32 at 16 kHz"""
+    is_caller: bool
+    """a turn to learn the caller's voice from; else: is this the caller?"""
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceOpinion:
+    """How much a sound over the agent is the caller's voice."""
+
+    item_id: str
+    similarity: float
+    """cosine, -1 to 1"""
+
+
 # ------------------------------------------------------------------------------------------------ the prompt
 
 

@@ -29,7 +29,7 @@ def test_a_backchannel_pauses_the_answer_and_not_a_sample_is_lost(visit: Any, mi
     """without partials, so that its beginning could be anything"""
     engines = fake_engines(ScriptedAsr("tell me", uh_huh), ScriptedLlm(STORY), ToneTts(ms_per_char=45))
     server: InProcessServer = serve(engines, "vad.barge_in_ms=64")
-    page = visit(server.http_url, microphone("what_is_talkover_slt", 4.0, "thanks_kal16"))
+    page = visit(server.http_url, microphone("what_is_talkover_slt", 4.0, "what_is_talkover_slt"))
     page.start_talking()
     page.wait("watched.received.some((event) => event.type === 's2s.playback.pause')")
     page.wait("watched.received.some((event) => event.type === 's2s.playback.resume')")

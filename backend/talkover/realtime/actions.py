@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from talkover.messages import ResponseRequest, SpeechDropped, SpeechSegment, TurnQuestion
+from talkover.messages import ResponseRequest, SpeechDropped, SpeechSegment, TurnQuestion, VoiceQuestion
 from talkover.metrics import Timeline
 from talkover.realtime.fields import JsonObject
 from talkover.realtime.ids import Prefix
@@ -36,6 +36,13 @@ class AskTurnModel:
     """Ask the turn model, where there is one; nothing waits for the answer."""
 
     question: TurnQuestion
+
+
+@dataclass(frozen=True, slots=True)
+class AskSpeakerModel:
+    """Ask the speaker model, where there is one; nothing waits for the answer."""
+
+    question: VoiceQuestion
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +149,7 @@ Action = (
     Send
     | Recognize
     | AskTurnModel
+    | AskSpeakerModel
     | Respond
     | Hold
     | ReplaceLane

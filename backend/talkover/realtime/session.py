@@ -14,13 +14,24 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
+
 from talkover.engines import VadStream
-from talkover.messages import Output, PromptMessage, Samples, StageFailed, Transcript, TurnOpinion
+from talkover.messages import (
+    Output,
+    PromptMessage,
+    Samples,
+    StageFailed,
+    Transcript,
+    TurnOpinion,
+    VoiceOpinion,
+    VoiceQuestion,
+)
 from talkover.metrics import Timeline
 from talkover.pipeline.cancel import Generations
 from talkover.pipeline.far_end import CaptureClock, FarEnd
 from talkover.pipeline.receiver import InputOverflow, Receiver, ReceiverEvent, SpeechPiece
-from talkover.realtime.actions import Action, AskTurnModel, Close, NextId, Outbox, StageError
+from talkover.realtime.actions import Action, AskSpeakerModel, AskTurnModel, Close, NextId, Outbox, StageError
 from talkover.realtime.answers import Answers
 from talkover.realtime.behaviour import Manners
 from talkover.realtime.conversation import Conversation, Entry, prompt_messages
@@ -73,10 +84,14 @@ MAX_IDLE_PROMPTS = 3
 NOT_UNDERSTOOD = "Sorry, I could not hear that properly. Could you say it again?"
 """spoken when recognition failed: the user must not wait for an answer that never comes"""
 
+RECOGNIZER = "recognizer"
+"""the stage without which there is no turn"""
+LEARNT_FROM_S = 1.5
+"""audio of a turn, pre-roll included, that the caller's voice is learnt from"""
 MAX_TURN_MESSAGES = 6
 """of the conversation that a turn model gets to see"""
 
-Report = Transcript | TurnOpinion | Output
+Report = Transcript | TurnOpinion | VoiceOpinion | Output
 Frame = str | bytes
 
 
@@ -102,6 +117,8 @@ class SessionOptions:
     """makes one for a session; None: clients cancel their echo themselves"""
     turn_model: Literal["hears", "reads"] | None = None
     """what the turn model judges by; None: there is none"""
+    knows_voices: bool = False
+    """there is a speaker model"""
     manners: Manners = Manners()
     """what the agent does while it has no answer to give"""
 
@@ -179,9 +196,12 @@ class RealtimeSession:
                 self._speculate(happened)
         elif isinstance(happened, TurnOpinion):
             self._turns.opinion(happened)
+        elif isinstance(happened, VoiceOpinion):
+            self._turns.voice_opinion(happened)
         elif isinstance(happened, StageFailed) and happened.response_id is None:
             self._outbox.act(StageError(happened.stage))
-            self._turns.failed(happened.item_id, happened.error, now_s)
+            if happened.stage == RECOGNIZER:  # the models beside it only fall silent
+                self._turns.failed(happened.item_id, happened.error, now_s)
         elif happened is not None:
             self._answers.take(happened, now_s)
         if self._receiver.is_busy:
@@ -410,6 +430,8 @@ class RealtimeSession:
                     self._answers.resume(now_s, event.reason)
             case SpeechPiece():
                 self._turns.piece(event)
+                if self._options.knows_voices and (question := self._turns.voice_question()) is not None:
+                    self._outbox.act(AskSpeakerModel(question))
             case LikelyEnd():
                 self._turns.likely_end(event)
                 self._ask_turn_model(reads=False)
@@ -435,6 +457,8 @@ class RealtimeSession:
         """A user turn was understood (text), empty (""), or recognition failed (None)."""
         answers = turn.answered_automatically and detection_answers(self._settings)
         self._listening.heard(text or "", self._language_of(turn))
+        if text and self._options.knows_voices and not turn.over_agent and turn.audio_s >= LEARNT_FROM_S:
+            self._outbox.act(AskSpeakerModel(VoiceQuestion(turn.item_id, np.concatenate(turn.audio), is_caller=True)))
         if answers and text is None:
             self._apology_due = True
         if answers and text != "":

@@ -10,8 +10,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from talkover.engines import Engines, IsStale, TurnModel
-from talkover.messages import SpeechDropped, SpeechSegment, StageFailed, Transcript, TurnOpinion, TurnQuestion
+from talkover.engines import Engines, IsStale, SpeakerModel, TurnModel
+from talkover.messages import (
+    SpeechDropped,
+    SpeechSegment,
+    StageFailed,
+    Transcript,
+    TurnOpinion,
+    TurnQuestion,
+    VoiceOpinion,
+    VoiceQuestion,
+)
 from talkover.metrics import Metrics
 from talkover.pipeline.cancel import Generations
 from talkover.pipeline.lane import Lane
@@ -19,8 +28,10 @@ from talkover.pipeline.queues import Inbox
 from talkover.pipeline.recognizer import Recognizer
 from talkover.pipeline.stage import StageThread
 from talkover.pipeline.turn_judge import TurnJudge
+from talkover.pipeline.voice_judge import VoiceJudge
 from talkover.realtime.actions import (
     Action,
+    AskSpeakerModel,
     AskTurnModel,
     BargedIn,
     Close,
@@ -52,6 +63,7 @@ MAX_SPEECH_PIECES = 512
 """about 30 s of speech waiting for recognition; then the socket is read no further"""
 MAX_TURN_QUESTIONS = 2
 """waiting for the turn model; one that is not asked any more is answered for nothing"""
+MAX_VOICE_QUESTIONS = 4
 MAX_REPLACEMENTS = 3
 """stuck engines a session survives"""
 JOIN_S = 5.0
@@ -102,6 +114,7 @@ class SessionThread:
         self._lanes: dict[LaneName, Lane] = {"main": self._new_lane("main")}
         self._recognizing = self._new_recognizer()
         self._judging = None if engines.turn is None else self._new_judge(engines.turn)
+        self._knowing = None if engines.speaker is None else self._new_voice_judge(engines.speaker)
         self._replacements = 0
         self._abandoned: list[Lane | StageThread[Any, Any]] = []
         self._thread = threading.Thread(target=self._run, name=f"receiver-{self.id}", daemon=True)
@@ -116,14 +129,13 @@ class SessionThread:
         for lane in tuple(self._lanes.values()):
             lane.close()
         self._recognizing.close()
-        if self._judging is not None:
-            self._judging.close()
+        for judge in self._judges:
+            judge.close()
 
     def join(self, timeout_s: float = JOIN_S) -> bool:
         """Wait for the session's threads; False when one is stuck in its engine."""
         self._thread.join(timeout_s)
-        judging = () if self._judging is None else (self._judging,)
-        workers = (*self._lanes.values(), self._recognizing, *judging, *self._abandoned)
+        workers = (*self._lanes.values(), self._recognizing, *self._judges, *self._abandoned)
         return all(tuple(worker.join(timeout_s) for worker in workers)) and not self._thread.is_alive()
 
     # ---------------------------------------------------------------------------------------------- the thread
@@ -177,6 +189,9 @@ class SessionThread:
             case AskTurnModel(question):
                 if self._judging is not None:
                     self._judging.queue.try_put(question)
+            case AskSpeakerModel(question):
+                if self._knowing is not None:
+                    self._knowing.queue.try_put(question)
             case Respond(lane, request):
                 if not self._lane(lane).submit(request):
                     self._perform(self._core.refuse(request.response_id, time.monotonic()))
@@ -239,6 +254,13 @@ class SessionThread:
 
     def _new_judge(self, model: TurnModel) -> StageThread[TurnQuestion, TurnOpinion | StageFailed]:
         return StageThread(TurnJudge(model), self._report, _never_stale, MAX_TURN_QUESTIONS, self.id)
+
+    def _new_voice_judge(self, model: SpeakerModel) -> StageThread[VoiceQuestion, VoiceOpinion | StageFailed]:
+        return StageThread(VoiceJudge(model), self._report, _never_stale, MAX_VOICE_QUESTIONS, self.id)
+
+    @property
+    def _judges(self) -> tuple[StageThread[Any, Any], ...]:
+        return tuple(judge for judge in (self._judging, self._knowing) if judge is not None)
 
     def _replace(self, worker: Lane | StageThread[Any, Any]) -> None:
         """Leave a stuck worker to end by itself. Raises RuntimeError when it happens too often."""

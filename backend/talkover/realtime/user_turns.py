@@ -17,6 +17,8 @@ from talkover.messages import (
     Transcript,
     TurnOpinion,
     TurnQuestion,
+    VoiceOpinion,
+    VoiceQuestion,
 )
 from talkover.metrics import Timeline
 from talkover.pipeline.receiver import Receiver, SpeechPiece
@@ -39,6 +41,10 @@ MAX_AWAITED = 8
 
 TURN_MODEL_SAMPLES = 8 * INPUT_RATE_HZ
 """what the longest-sighted turn model hears"""
+
+COMPARED_SAMPLES = INPUT_RATE_HZ // 2
+COMPARED_AFTER_S = 0.9
+"""of audio, pre-roll included: then half a second of it is voice"""
 
 EMPTY = np.zeros(0, np.float32)
 
@@ -64,6 +70,10 @@ class UserTurn:
     failure: str | None = None
     """why recognition of this revision failed"""
     committed: bool = False
+    over_agent: bool = False
+    """it began while the agent was speaking"""
+    voice_asked: bool = False
+    """the speaker model was asked whose voice it is"""
     unannounced: JsonObject | None = None
     """its `speech_started`, held back while a client that can pause waits for the decision"""
     deadline_s: float = 0.0
@@ -121,7 +131,7 @@ class UserTurns:
     def onset(self) -> None:
         """A sound over the agent: its words are needed for the decision."""
         self.dropped()
-        self._undecided = UserTurn(self._next_id("item_"))
+        self._undecided = UserTurn(self._next_id("item_"), over_agent=True)
 
     def dropped(self) -> None:
         """The sound was nothing, or not meant for the agent."""
@@ -301,6 +311,20 @@ class UserTurns:
         turn = self.open
         if turn is not None and (turn.item_id, turn.revision) == (opinion.item_id, opinion.revision):
             self._receiver.consider(opinion.probability, opinion.revision)
+
+    def voice_question(self) -> VoiceQuestion | None:
+        """Asked once about what sounds over the agent, as soon as there is enough of it."""
+        turn = self.open or self._undecided
+        if turn is None or not turn.over_agent or turn.voice_asked or turn.audio_s < COMPARED_AFTER_S:
+            return None
+        turn.voice_asked = True
+        return VoiceQuestion(turn.item_id, np.concatenate(turn.audio)[-COMPARED_SAMPLES:], is_caller=False)
+
+    def voice_opinion(self, opinion: VoiceOpinion) -> None:
+        """A speaker model has answered; too late it is ignored."""
+        turn = self.open or self._undecided
+        if turn is not None and turn.item_id == opinion.item_id:
+            self._receiver.compare_voice(opinion.similarity)
 
     def failed(self, item_id: str | None, error: str, now_s: float) -> None:
         """Recognition of an utterance raised."""

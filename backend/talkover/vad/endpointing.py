@@ -110,6 +110,8 @@ class _Sound:
     contour: Contour = field(default_factory=Contour)
     model_probability: float | None = None
     """of the turn model, for the pause it is in"""
+    voice_similarity: float | None = None
+    """to the caller's voice"""
     judged_ms: float = 0.0
     """up to where the turn model has heard it"""
 
@@ -162,6 +164,11 @@ class Endpointer:
         sound = self._sound
         if sound is not None and sound.likely_end and sound.revision == revision:
             sound.model_probability = end_probability
+
+    def compare_voice(self, similarity: float) -> None:
+        """How much what is open is the caller's voice, a cosine."""
+        if self._sound is not None:
+            self._sound.voice_similarity = similarity
 
     def finish_utterance(self) -> None:
         """The client committed the open utterance; what follows is a new one."""
@@ -293,6 +300,7 @@ class Endpointer:
                 since_own_turn_ms=sound.since_own_turn_ms,
                 dialogue=self._dialogue,
                 has_yielded=sound.started,
+                voice_similarity=sound.voice_similarity,
             )
         )
 

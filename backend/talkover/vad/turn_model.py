@@ -18,7 +18,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from talkover.engines import EngineUnavailable, TurnModel
 from talkover.extras import install_command
 from talkover.messages import PromptMessage, Samples
 from talkover.spectra import log_mel
+from talkover.vad.onnx_session import OnnxSession, open_session
 
 HEARD_SAMPLES = 8 * INPUT_RATE_HZ
 MEL_BINS = 80
@@ -36,14 +37,6 @@ MAX_MESSAGES = 6
 MAX_TOKENS = 128
 """the newest; both limits are those LiveKit runs its model with"""
 END_OF_MESSAGE = "<|im_end|>"
-
-
-class _Session(Protocol):
-    """What is used of an onnxruntime.InferenceSession."""
-
-    def get_inputs(self) -> Sequence[Any]: ...
-
-    def run(self, output_names: None, input_feed: dict[str, Any]) -> Sequence[Any]: ...
 
 
 def load_turn_model(path: Path) -> TurnModel:
@@ -58,28 +51,12 @@ def load_turn_model(path: Path) -> TurnModel:
     raise EngineUnavailable(f"vad.turn_model: {path} must have the input {wanted}, has {', '.join(names)}")
 
 
-def open_session(path: Path, key: str) -> _Session:
-    """An ONNX file on one CPU thread; `key` is the setting that names it. Raises EngineUnavailable."""
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise EngineUnavailable(f"{key}: needs onnxruntime ({error}): {install_command('turn')}") from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # it runs beside synthesis and recognition, for some 10 ms; threads would spin
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's exceptions have no common class but this one
-        why = "does not exist" if not path.exists() else f"is not a model onnxruntime can read ({type(error).__name__})"
-        raise EngineUnavailable(f"{key}: {path} {why}") from error
-
-
 class AudioTurnModel:
     """Smart Turn v3. May be called from many threads."""
 
     hears = True
 
-    def __init__(self, session: _Session) -> None:
+    def __init__(self, session: OnnxSession) -> None:
         self._session = session
 
     def end_probability(self, samples: Samples, messages: Sequence[PromptMessage]) -> float:
@@ -103,7 +80,7 @@ class TextTurnModel:
 
     hears = False
 
-    def __init__(self, session: _Session, folder: Path) -> None:
+    def __init__(self, session: OnnxSession, folder: Path) -> None:
         """`folder` holds tokenizer.json and tokenizer_config.json. Raises EngineUnavailable."""
         try:
             from jinja2.sandbox import ImmutableSandboxedEnvironment  # the template is part of a model file
