@@ -19,6 +19,7 @@ from starlette.websockets import WebSocket
 from talkover.config import ConfigError, Settings
 from talkover.engines import Engine, Engines, EngineUnavailable, TtsEngine, voice_library
 from talkover.metrics import Metrics
+from talkover.realtime.behaviour import Manners
 from talkover.realtime.server import RealtimeOptions, RealtimeServer
 from talkover.realtime.session import SessionOptions
 from talkover.realtime.settings import SessionSettings, TurnDetection
@@ -31,6 +32,8 @@ from talkover.rest.clip_transcripts import fill_transcripts
 from talkover.rest.health import Readiness
 from talkover.vad.echo import webrtc_echo_cancellers
 from talkover.vad.endpointing import TurnOptions
+from talkover.vad.speaker_model import load_speaker_model
+from talkover.vad.turn_model import load_turn_model
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +89,15 @@ def build_engines(settings: Settings) -> Engines:
         for engine in built.values():
             engine.close()
         raise EngineUnavailable("\n".join(problems))
-    return Engines(**built)  # pyright: ignore[reportArgumentType]
+    try:
+        vad = settings.vad
+        turn = None if vad.turn_model is None else load_turn_model(vad.turn_model)
+        speaker = None if vad.speaker_model is None else load_speaker_model(vad.speaker_model)
+    except EngineUnavailable:
+        for engine in built.values():
+            engine.close()
+        raise
+    return Engines(**built, turn=turn, speaker=speaker)  # pyright: ignore[reportArgumentType]
 
 
 def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] | None = None) -> FastAPI:
@@ -171,6 +182,20 @@ def _session_options(settings: Settings, engines: Engines) -> SessionOptions:
             "notes": [NO_MODEL_NOTE] if engines.llm.name == "embedded" else [],
         },
         echo_canceller=webrtc_echo_cancellers() if vad.echo_canceller == "webrtc" else None,
+        turn_model=None if engines.turn is None else "hears" if engines.turn.hears else "reads",
+        knows_voices=engines.speaker is not None,
+        manners=_manners(settings),
+    )
+
+
+def _manners(settings: Settings) -> Manners:
+    manners = settings.manners
+    return Manners(
+        filler_after_ms=manners.filler_after_ms,
+        reprompt_after_ms=None if manners.reprompt_after_s is None else round(manners.reprompt_after_s * 1000),
+        max_reprompts=manners.max_reprompts,
+        hangs_up=manners.when_silent == "hang_up",
+        backchannels=manners.backchannels,
     )
 
 

@@ -205,6 +205,14 @@ class Receiver:
         """The newest transcript of what is open, for decisions that look at words."""
         self._endpointer.hear(text, final, confidence)
 
+    def consider(self, end_probability: float, revision: int) -> None:
+        """A turn model's opinion on what is open, up to its likely end of this revision."""
+        self._endpointer.consider(end_probability, revision)
+
+    def compare_voice(self, similarity: float) -> None:
+        """How much what is open is the caller's voice."""
+        self._endpointer.compare_voice(similarity)
+
     def in_dialogue(self, dialogue: Dialogue) -> None:
         """What the agent is saying, or has said last."""
         if dialogue != self._dialogue:

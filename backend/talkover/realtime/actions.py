@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from talkover.messages import ResponseRequest, SpeechDropped, SpeechSegment
+from talkover.messages import ResponseRequest, SpeechDropped, SpeechSegment, TurnQuestion, VoiceQuestion
 from talkover.metrics import Timeline
 from talkover.realtime.fields import JsonObject
 from talkover.realtime.ids import Prefix
@@ -29,6 +29,20 @@ class Recognize:
     """Hand speech to the recognizer."""
 
     item: SpeechSegment | SpeechDropped
+
+
+@dataclass(frozen=True, slots=True)
+class AskTurnModel:
+    """Ask the turn model, where there is one; nothing waits for the answer."""
+
+    question: TurnQuestion
+
+
+@dataclass(frozen=True, slots=True)
+class AskSpeakerModel:
+    """Ask the speaker model, where there is one; nothing waits for the answer."""
+
+    question: VoiceQuestion
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +120,13 @@ class Speculated:
 
 
 @dataclass(frozen=True, slots=True)
+class Interjected:
+    """For metrics: the agent said something that is no answer."""
+
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
     """The response made ahead on the main lane may be sent."""
 
@@ -127,6 +148,8 @@ class StageError:
 Action = (
     Send
     | Recognize
+    | AskTurnModel
+    | AskSpeakerModel
     | Respond
     | Hold
     | ReplaceLane
@@ -137,6 +160,7 @@ Action = (
     | BargedIn
     | WentOn
     | Speculated
+    | Interjected
     | Commit
     | StaleDropped
     | StageError

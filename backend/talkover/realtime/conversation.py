@@ -42,6 +42,10 @@ class Entry:
     """where the user stopped hearing it; None: heard to the end, or still being spoken"""
     goes_on: bool = False
     """what was not heard of it is said by a later item"""
+    filler_chars: int = 0
+    """at its head, said to bridge the wait: the user heard them, the LLM never said them"""
+    is_interjection: bool = False
+    """all of it is none of the LLM's, see `Behaviour`"""
     uncertain: bool = False
     emotion: str | None = None
     events: tuple[str, ...] = ()
@@ -57,6 +61,11 @@ class Entry:
     @property
     def is_heard_in_part(self) -> bool:
         return self.heard_chars is not None and self.heard_chars < len(self.item.text.rstrip())
+
+    @property
+    def ledger_text(self) -> str:
+        """What has been spoken of it so far, also while its item is still open."""
+        return "" if self.ledger is None else self.ledger.text
 
     @property
     def heard_text(self) -> str:
@@ -133,6 +142,10 @@ class Conversation:
             return item.with_transcript(entry.heard_text)
         return item
 
+    def entries(self) -> list[Entry]:
+        """In order."""
+        return [self._entries[item_id] for item_id in self._order]
+
     def keep_audio(self, item_id: str, samples: Samples, audio_format: AudioFormat) -> None:
         """Remember the user's audio, as int16, dropping the oldest over the limit."""
         entry = self._entries.get(item_id)
@@ -199,8 +212,8 @@ def prompt_messages(entries: Iterable[Entry]) -> Iterable[PromptMessage | Prompt
             case "function_call_output":
                 yield PromptCallOutput(item.call_id or "", item.output or "")
             case "message":
-                text = entry.heard_text
-                if item.role == "assistant" and not text:
+                text = entry.heard_text[entry.filler_chars :].lstrip() if entry.filler_chars else entry.heard_text
+                if entry.is_interjection or (item.role == "assistant" and not text):
                     continue
                 yield PromptMessage(
                     item.role or "user", text, entry.cut_off, entry.uncertain, entry.emotion, entry.events

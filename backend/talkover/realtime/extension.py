@@ -13,6 +13,8 @@ from talkover.realtime.settings import S2s
 DUCKED_GAIN = 0.25
 DUCK_RAMP_MS = 40
 RELEASE_RAMP_MS = 120
+PAUSE_FADE_MS = 20
+"""hides the click; what is faded out is played again when the fade comes back in"""
 
 
 class Extension:
@@ -107,6 +109,14 @@ class Extension:
             }
         )
 
+    def pause(self) -> None:
+        """For clients that asked for it: stop at the sample and keep the rest."""
+        self._outbox.send({"type": "s2s.playback.pause", "fade_ms": PAUSE_FADE_MS})
+
+    def resume(self) -> None:
+        """Play on from that sample, as loud as before."""
+        self._outbox.send({"type": "s2s.playback.resume", "fade_ms": PAUSE_FADE_MS})
+
     def heard(self, item_id: str, transcript: str, heard_chars: int, audio_end_ms: int) -> None:
         if self.wants("words"):
             self._outbox.send(
@@ -116,6 +126,19 @@ class Extension:
                     "transcript": transcript,
                     "heard_chars": heard_chars,
                     "audio_end_ms": audio_end_ms,
+                }
+            )
+
+    def decided(self, decision: str, reason: str, at_ms: float, **details: object) -> None:
+        """What turn taking did, and on which grounds; `at_ms` on the clock of the user's audio."""
+        if self.wants("decisions"):
+            self._outbox.send(
+                {
+                    "type": "s2s.decision",
+                    "decision": decision,
+                    "reason": reason,
+                    "at_ms": round(at_ms),
+                    **details,
                 }
             )
 

@@ -61,6 +61,10 @@ class Response:
         self._outbox = outbox
         self._output: list[Item] = []
         self._message: _Message | None = None
+        self.entry: Entry | None = None
+        """the newest message, with its ledger"""
+        self.is_interjection = False
+        """a re-prompt and the like: what it says is none of the LLM's"""
         self._call_arguments = ""
         self._segment_offset = 0
         """characters put before the segment's own text, less those it lost at its beginning"""
@@ -172,6 +176,8 @@ class Response:
         item = Item(new_id("item_"), "message", "in_progress", "assistant")
         ledger = HeardLedger()
         entry = Entry(item, ledger=ledger if self.plan.modality == "audio" else None)
+        entry.is_interjection = self.is_interjection
+        self.entry = entry
         message = self._message = _Message(item, self._add_item(entry), ledger)
         self._send_part(message, "response.content_part.added", part=self._part(""))
         return message

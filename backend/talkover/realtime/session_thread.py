@@ -10,20 +10,34 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from talkover.engines import Engines, IsStale
-from talkover.messages import SpeechDropped, SpeechSegment, StageFailed, Transcript
+from talkover.engines import Engines, IsStale, SpeakerModel, TurnModel
+from talkover.messages import (
+    SpeechDropped,
+    SpeechSegment,
+    StageFailed,
+    Transcript,
+    TurnOpinion,
+    TurnQuestion,
+    VoiceOpinion,
+    VoiceQuestion,
+)
 from talkover.metrics import Metrics
 from talkover.pipeline.cancel import Generations
 from talkover.pipeline.lane import Lane
 from talkover.pipeline.queues import Inbox
 from talkover.pipeline.recognizer import Recognizer
 from talkover.pipeline.stage import StageThread
+from talkover.pipeline.turn_judge import TurnJudge
+from talkover.pipeline.voice_judge import VoiceJudge
 from talkover.realtime.actions import (
     Action,
+    AskSpeakerModel,
+    AskTurnModel,
     BargedIn,
     Close,
     Commit,
     Hold,
+    Interjected,
     LaneName,
     Recognize,
     ReplaceLane,
@@ -47,6 +61,9 @@ log = logging.getLogger(__name__)
 MAX_REPORTS = 256
 MAX_SPEECH_PIECES = 512
 """about 30 s of speech waiting for recognition; then the socket is read no further"""
+MAX_TURN_QUESTIONS = 2
+"""waiting for the turn model; one that is not asked any more is answered for nothing"""
+MAX_VOICE_QUESTIONS = 4
 MAX_REPLACEMENTS = 3
 """stuck engines a session survives"""
 JOIN_S = 5.0
@@ -96,6 +113,8 @@ class SessionThread:
         self.inbox: Inbox[Any] = Inbox(MAX_REPORTS, 2 * max_frame_bytes, on_frame_room)
         self._lanes: dict[LaneName, Lane] = {"main": self._new_lane("main")}
         self._recognizing = self._new_recognizer()
+        self._judging = None if engines.turn is None else self._new_judge(engines.turn)
+        self._knowing = None if engines.speaker is None else self._new_voice_judge(engines.speaker)
         self._replacements = 0
         self._abandoned: list[Lane | StageThread[Any, Any]] = []
         self._thread = threading.Thread(target=self._run, name=f"receiver-{self.id}", daemon=True)
@@ -110,11 +129,13 @@ class SessionThread:
         for lane in tuple(self._lanes.values()):
             lane.close()
         self._recognizing.close()
+        for judge in self._judges:
+            judge.close()
 
     def join(self, timeout_s: float = JOIN_S) -> bool:
         """Wait for the session's threads; False when one is stuck in its engine."""
         self._thread.join(timeout_s)
-        workers = (*self._lanes.values(), self._recognizing, *self._abandoned)
+        workers = (*self._lanes.values(), self._recognizing, *self._judges, *self._abandoned)
         return all(tuple(worker.join(timeout_s) for worker in workers)) and not self._thread.is_alive()
 
     # ---------------------------------------------------------------------------------------------- the thread
@@ -165,6 +186,12 @@ class SessionThread:
                 if not self._recognizing.queue.try_put(item):
                     log.warning("session %s: the recognizer's queue is full, speech was dropped", self.id)
                     metrics.errors_total.labels("recognizer").inc()
+            case AskTurnModel(question):
+                if self._judging is not None:
+                    self._judging.queue.try_put(question)
+            case AskSpeakerModel(question):
+                if self._knowing is not None:
+                    self._knowing.queue.try_put(question)
             case Respond(lane, request):
                 if not self._lane(lane).submit(request):
                     self._perform(self._core.refuse(request.response_id, time.monotonic()))
@@ -191,6 +218,8 @@ class SessionThread:
                 metrics.wrong_stops_total.labels(reason).inc()
             case Speculated(outcome):
                 metrics.speculations_total.labels(outcome).inc()
+            case Interjected(kind):
+                metrics.interjections_total.labels(kind).inc()
             case StaleDropped():
                 metrics.stale_dropped_total.inc()
             case StageError(stage):
@@ -222,6 +251,16 @@ class SessionThread:
 
     def _new_recognizer(self) -> StageThread[SpeechSegment | SpeechDropped, Transcript | StageFailed]:
         return StageThread(Recognizer(self._engines.asr), self._report, _never_stale, MAX_SPEECH_PIECES, self.id)
+
+    def _new_judge(self, model: TurnModel) -> StageThread[TurnQuestion, TurnOpinion | StageFailed]:
+        return StageThread(TurnJudge(model), self._report, _never_stale, MAX_TURN_QUESTIONS, self.id)
+
+    def _new_voice_judge(self, model: SpeakerModel) -> StageThread[VoiceQuestion, VoiceOpinion | StageFailed]:
+        return StageThread(VoiceJudge(model), self._report, _never_stale, MAX_VOICE_QUESTIONS, self.id)
+
+    @property
+    def _judges(self) -> tuple[StageThread[Any, Any], ...]:
+        return tuple(judge for judge in (self._judging, self._knowing) if judge is not None)
 
     def _replace(self, worker: Lane | StageThread[Any, Any]) -> None:
         """Leave a stuck worker to end by itself. Raises RuntimeError when it happens too often."""

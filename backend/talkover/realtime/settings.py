@@ -10,9 +10,11 @@ import msgspec
 
 from talkover.audio import AudioFormat
 from talkover.messages import FunctionTool, Modality, Prompt, ResponseRequest, VoiceSettings
+from talkover.realtime.behaviour import Manners
 from talkover.realtime.errors import ProtocolError, invalid_type, invalid_value, listed, shown
 from talkover.realtime.fields import Field, JsonObject
 from talkover.realtime.items import MAX_STATE_BYTES, Item, ItemReference, parse_input
+from talkover.realtime.manners import manners_wire, read_manners
 from talkover.realtime.parameters import (
     TOOL_CHOICES,
     ResolveVoice,
@@ -33,8 +35,10 @@ from talkover.realtime.parameters import (
 from talkover.realtime.turn_detection import TurnDetection, read_turn_detection
 
 S2S_VERSION = 1
-S2S_EVENTS = ("input_transcript", "sources", "metrics", "words", "playback", "state")
+S2S_EVENTS = ("input_transcript", "sources", "metrics", "words", "playback", "pause", "decisions", "state")
 """groups of events of the extension that a client can ask for"""
+BARGE_IN_MS = (64, 2000)
+"""what `s2s.barge_in_ms` may be"""
 
 _METADATA_PAIRS = 16
 _METADATA_KEY_CHARS = 64
@@ -53,11 +57,20 @@ class S2s:
     """known groups only, see `S2S_EVENTS`"""
     echo_cancellation: EchoCancellation | None = None
     """who takes the agent's echo out of the microphone; None: the server, where it can"""
+    barge_in_ms: int | None = None
+    """voice that makes the agent yield, 64 to 2000; None: as the server is configured"""
+    manners: Manners | None = None
+    """None: as the server is configured"""
 
     def wire(self) -> JsonObject:
+        """What the client opted in to; what it has not set is left out."""
         wire: JsonObject = {"version": self.version, "events": list(self.events)}
         if self.echo_cancellation is not None:
             wire["echo_cancellation"] = self.echo_cancellation
+        if self.barge_in_ms is not None:
+            wire["barge_in_ms"] = self.barge_in_ms
+        if self.manners is not None:
+            wire["manners"] = manners_wire(self.manners)
         return wire
 
 
@@ -224,15 +237,17 @@ def _s2s(field: Field, current: S2s | None) -> S2s | None:
     version = field.get("version") if current is not None else field.require("version")
     if version is not None:
         version.integer(S2S_VERSION, S2S_VERSION)
-    s2s = current or S2s(S2S_VERSION, ())
-    events = field.get("events")
-    if events is not None:
+    merged = current or S2s(S2S_VERSION, ())
+    if (events := field.get("events")) is not None:
         asked = {name.string() for name in events.array()}
-        s2s = replace(s2s, events=tuple(name for name in S2S_EVENTS if name in asked))
-    echo = field.find("echo_cancellation")
-    if echo is not None:
-        s2s = replace(s2s, echo_cancellation=None if echo.is_null else echo.one_of(_ECHO_CANCELLATION))
-    return s2s
+        merged = replace(merged, events=tuple(name for name in S2S_EVENTS if name in asked))
+    if (echo := field.find("echo_cancellation")) is not None:
+        merged = replace(merged, echo_cancellation=None if echo.is_null else echo.one_of(_ECHO_CANCELLATION))
+    if (barge_in := field.find("barge_in_ms")) is not None:
+        merged = replace(merged, barge_in_ms=None if barge_in.is_null else barge_in.integer(*BARGE_IN_MS))
+    if (manners := field.find("manners")) is not None:
+        merged = replace(merged, manners=None if manners.is_null else read_manners(manners, merged.manners))
+    return merged
 
 
 def _or_default(read: Callable[[Field], Any], default: Any) -> Callable[[Field, Any], Any]:

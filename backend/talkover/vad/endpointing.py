@@ -24,7 +24,15 @@ from talkover.vad.interruption import (
 )
 from talkover.vad.loudness import Distance, Loudness, distance
 from talkover.vad.prosody import UNVOICED, Contour, Pitch
-from talkover.vad.turn_end import PATIENCE, Eagerness, EndFeatures, finished_probability, silence_needed_ms, wait_ms
+from talkover.vad.turn_end import (
+    PATIENCE,
+    Eagerness,
+    EndFeatures,
+    ModelOpinion,
+    finished_probability,
+    silence_needed_ms,
+    wait_ms,
+)
 from talkover.vad.turn_events import (
     InterruptionConfirmed,
     LikelyEnd,
@@ -102,6 +110,12 @@ class _Sound:
     text_is_final: bool = False
     confidence: float | None = None
     contour: Contour = field(default_factory=Contour)
+    model_probability: float | None = None
+    """of the turn model, for the pause it is in"""
+    voice_similarity: float | None = None
+    """to the caller's voice"""
+    judged_ms: float = 0.0
+    """up to where the turn model has heard it"""
 
 
 class Endpointer:
@@ -146,6 +160,17 @@ class Endpointer:
             sound.text = text
             sound.text_is_final = final and sound.likely_end
             sound.confidence = confidence
+
+    def consider(self, end_probability: float, revision: int) -> None:
+        """A turn model's opinion on what is open, up to its LikelyEnd of this revision; too late it is ignored."""
+        sound = self._sound
+        if sound is not None and sound.likely_end and sound.revision == revision:
+            sound.model_probability = end_probability
+
+    def compare_voice(self, similarity: float) -> None:
+        """How much what is open is the caller's voice, a cosine."""
+        if self._sound is not None:
+            self._sound.voice_similarity = similarity
 
     def finish_utterance(self) -> None:
         """The client committed the open utterance; what follows is a new one."""
@@ -279,6 +304,7 @@ class Endpointer:
                 since_own_turn_ms=sound.since_own_turn_ms,
                 dialogue=self._dialogue,
                 has_yielded=sound.started,
+                voice_similarity=sound.voice_similarity,
             )
         )
 
@@ -311,6 +337,7 @@ class Endpointer:
             sound.contour.ending() if sound.voiced_end_ms < self.now_ms else None,
             self._dialogue.expected,
             self._pauses.usual_ms,
+            self._model_opinion(sound),
         )
         silence_ms = self.now_ms - sound.voiced_end_ms
         needed_ms = self._silence_needed_ms(features)
@@ -327,16 +354,23 @@ class Endpointer:
             self._turn_ended_ms = sound.voiced_end_ms
         return events
 
+    def _model_opinion(self, sound: _Sound) -> ModelOpinion | None:
+        if sound.model_probability is None:
+            return None
+        return ModelOpinion(sound.model_probability, self.now_ms - sound.judged_ms)
+
     def _follow_pause(self, sound: _Sound, likely_end_ms: float) -> list[TurnEvent]:
         """LikelyEnd after so much silence, SpeechResumed when voice comes after it."""
         events: list[TurnEvent] = []
         is_voiced = sound.voiced_end_ms == self.now_ms
         if is_voiced and sound.likely_end:
             sound.likely_end = False
+            sound.model_probability = None
             sound.revision += 1
             events.append(SpeechResumed(self.now_ms, sound.revision))
         if not sound.likely_end and self.now_ms - sound.voiced_end_ms >= likely_end_ms:
             sound.likely_end = True
+            sound.judged_ms = self.now_ms
             events.append(LikelyEnd(self.now_ms, sound.revision))
         return events
 

@@ -110,11 +110,15 @@ class InterruptionFeatures:
     """from the end of the user's last turn to the beginning of this; None before the first"""
     dialogue: Dialogue = Dialogue()
     has_yielded: bool = False
+    voice_similarity: float | None = None
+    """to the caller's voice, a cosine; None where that is not known"""
 
 
 def judge(features: InterruptionFeatures) -> tuple[Decision, Reason]:
     """The decision by now, and what it rests on."""
     where = distance(features.level_dbfs, features.noise_floor_dbfs, features.user_level_dbfs, features.echo_dbfs)
+    if where == "near" and is_another_voice(features.voice_similarity):
+        where = "aside"
     has_ended = features.silence_ms >= ENDED_MS
     if where == "too_quiet":
         return ("go_on", "silence") if has_ended or _is_too_late(features) else ("wait", "undecided")
@@ -132,6 +136,16 @@ def judge(features: InterruptionFeatures) -> tuple[Decision, Reason]:
         reason: Reason = "aside" if where == "aside" else "echo"
         return ("go_on" if _is_too_late(features) else "wait"), reason
     return _by_voice(features)
+
+
+def is_another_voice(similarity: float | None) -> bool:
+    """Whether a sound is not the caller's; what is not known is taken for the caller's."""
+    return similarity is not None and similarity < SAME_VOICE
+
+
+SAME_VOICE = 0.25
+"""Under the threshold of equal errors that CAM++ is published with (some 0.3 to 0.4 on whole sentences), since half a
+second of a voice resembles it less and a caller who is not heard is worse than side talk that is."""
 
 
 def _by_words(features: InterruptionFeatures, is_near: bool) -> tuple[Decision, Reason] | None:

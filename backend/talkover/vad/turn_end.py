@@ -44,6 +44,16 @@ UNSURE_BELOW, SURE_FROM = 0.4, 0.8
 
 
 @dataclass(frozen=True, slots=True)
+class ModelOpinion:
+    """What a turn model says of a pause."""
+
+    probability: float
+    """that the turn is over, 0 to 1"""
+    age_ms: float
+    """silence since what it judged"""
+
+
+@dataclass(frozen=True, slots=True)
 class EndFeatures:
     """What is known of an utterance while the speaker is silent."""
 
@@ -56,6 +66,8 @@ class EndFeatures:
     expected: Expectation = ANYTHING
     usual_pause_ms: float | None = None
     """the caller's own, see `CallerPauses`"""
+    model: ModelOpinion | None = None
+    """of a turn model, where there is one and it has answered for this pause"""
 
 
 def finished_probability(features: EndFeatures) -> float:
@@ -63,6 +75,8 @@ def finished_probability(features: EndFeatures) -> float:
     odds = logit(looks_finished(features.text, features.expected)) * _trust(features.confidence)
     if features.ending is not None:
         odds += min(1.0, abs(odds)) * voice_log_odds(features.ending)
+    if features.model is not None:
+        odds += model_log_odds(features.model)
     return 1 / (1 + math.exp(-odds))
 
 
@@ -127,6 +141,22 @@ def voice_log_odds(ending: Ending) -> float:
 
 
 VOICE_LIMIT = 0.4
+
+
+def model_log_odds(opinion: ModelOpinion) -> float:
+    """What a turn model adds to the log-odds of being done: at most `MODEL_LIMIT` either way, fading with its age.
+
+    It has heard a fraction of a second of silence; how long the silence has become since is what the wait is about, so
+    that after `MODEL_FADED_MS` only that counts.
+    """
+    fresh = 1 - _clamped(opinion.age_ms / MODEL_FADED_MS, 0.0, 1.0)
+    return fresh * _clamped(logit(opinion.probability), -MODEL_LIMIT, MODEL_LIMIT)
+
+
+MODEL_LIMIT = 2.5
+"""such a model is wrong in one case of twelve at its best: it must not outweigh clear words and voice together"""
+MODEL_FADED_MS = 4000.0
+
 HESITATION_MS = 288.0
 """a level sound longer than any final syllable of the recordings: "um", or a word held on to"""
 LEVEL_ST_PER_S = 6.0
