@@ -139,8 +139,8 @@ def test_sensitivity_to_interruptions_is_tuned_in_the_running_call():
         driver.update(s2s={"version": 1, "barge_in_ms": barge_in_ms})
         pause(driver)
         voiced_ms.append(driver.of("s2s.decision")[-1]["after_ms"])
-    assert voiced_ms[0] <= 340
-    assert 800 <= voiced_ms[1] <= 960
+    assert voiced_ms[0] <= 200
+    assert 640 <= voiced_ms[1] <= 800
     (error,) = driver.update(s2s={"version": 1, "barge_in_ms": 5})
     assert error["error"]["param"] == "session.s2s.barge_in_ms"
 

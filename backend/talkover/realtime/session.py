@@ -61,6 +61,7 @@ from talkover.realtime.settings import ResponseOptions, ResponsePlan, SessionSet
 from talkover.realtime.situation import Situation
 from talkover.realtime.speculation import MAX_TRIES
 from talkover.realtime.user_turns import UserTurn, UserTurns, prompt_message
+from talkover.vad.addressed import is_addressed
 from talkover.vad.decision_log import Write
 from talkover.vad.echo import ADAPTS_WITHIN_S, EchoCanceller
 from talkover.vad.endpointing import TurnOptions
@@ -164,6 +165,8 @@ class RealtimeSession:
         self._due: UserTurn | None = None
         self._answering: UserTurn | None = None
         self._apology_due = False
+        self._passed_over_s: float | None = None
+        """when a turn was last taken for somebody else's"""
         self._idle_from_s: float | None = None
         self._idle_prompts = 0
         self._expires_s = 0.0
@@ -467,7 +470,7 @@ class RealtimeSession:
 
     def _turn_done(self, turn: UserTurn, text: str | None, now_s: float) -> None:
         """A user turn was understood (text), empty (""), or recognition failed (None)."""
-        answers = turn.answered_automatically and detection_answers(self._settings)
+        answers = turn.answered_automatically and detection_answers(self._settings) and self._is_addressed(turn, now_s)
         self._listening.heard(text or "", self._language_of(turn))
         if text and self._options.knows_voices and not turn.over_agent and turn.audio_s >= LEARNT_FROM_S:
             self._outbox.act(AskSpeakerModel(VoiceQuestion(turn.item_id, np.concatenate(turn.audio), is_caller=True)))
@@ -478,6 +481,17 @@ class RealtimeSession:
         active = self._answers.active
         if active is not None and not active.dispatched and not self._turns.is_awaiting:
             self._answers.dispatch(active, now_s)
+
+    def _is_addressed(self, turn: UserTurn, now_s: float) -> bool:
+        """Whether the turn is meant for the agent; the page is told when it is not."""
+        since_s = None if self._passed_over_s is None else now_s - self._passed_over_s
+        confidence = None if turn.transcript is None else turn.transcript.confidence
+        if is_addressed(turn.is_distant, confidence, since_s):
+            self._passed_over_s = None
+            return True
+        self._passed_over_s = now_s
+        self._extension.decided("passed_over", "aside", self._receiver.now_ms)
+        return False
 
     def _ask_turn_model(self, reads: bool) -> None:
         """At a likely end: at once where it hears, with the words where it `reads`."""

@@ -41,6 +41,8 @@ class Loudness:
     """share per frame: down within 0.2 s, up within 2 s, so that pauses between words count more than the words"""
     USER_SHARE = 0.02
     """share per voiced frame: the last two seconds of speech"""
+    DISTANT_SHARE = 0.002
+    """the same of a voice that may be somebody else's: the user has moved away when it goes on for a quarter minute"""
     ECHO_SHARE = 0.5
     """share per sound that turned out to be the agent's own voice"""
 
@@ -61,7 +63,8 @@ class Loudness:
         level = _clamped(level_dbfs, self.QUIETEST_DBFS, 0.0)
         if self.user_level_dbfs is None:
             self.user_level_dbfs = level
-        self.user_level_dbfs += self.USER_SHARE * (level - self.user_level_dbfs)
+        share = self.DISTANT_SHARE if level < self.user_level_dbfs - ASIDE_DB else self.USER_SHARE
+        self.user_level_dbfs += share * (level - self.user_level_dbfs)
 
     def hear_echo(self, level_dbfs: float) -> None:
         """The mean level of a sound that said what the agent had just said."""
