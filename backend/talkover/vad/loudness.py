@@ -49,6 +49,8 @@ class Loudness:
     def __init__(self) -> None:
         self.noise_floor_dbfs = self.QUIETEST_DBFS
         self.user_level_dbfs: float | None = None
+        """of speech, pauses between words hardly counting: the mean of the power"""
+        self._user_frames = 0
         self.echo_dbfs: float | None = None
         """None while the client seems to cancel it"""
 
@@ -61,10 +63,13 @@ class Loudness:
     def hear_user(self, level_dbfs: float) -> None:
         """The level of a voiced frame of confirmed speech that is not the agent's echo."""
         level = _clamped(level_dbfs, self.QUIETEST_DBFS, 0.0)
+        self._user_frames += 1
+        share = 1 / self._user_frames
         if self.user_level_dbfs is None:
             self.user_level_dbfs = level
-        share = self.DISTANT_SHARE if level < self.user_level_dbfs - ASIDE_DB else self.USER_SHARE
-        self.user_level_dbfs += share * (level - self.user_level_dbfs)
+        elif share < self.USER_SHARE:
+            share = self.DISTANT_SHARE if level < self.user_level_dbfs - ASIDE_DB else self.USER_SHARE
+        self.user_level_dbfs = mean_dbfs(self.user_level_dbfs, level, share)
 
     def hear_echo(self, level_dbfs: float) -> None:
         """The mean level of a sound that said what the agent had just said."""
@@ -72,6 +77,12 @@ class Loudness:
         if self.echo_dbfs is None:
             self.echo_dbfs = level
         self.echo_dbfs += self.ECHO_SHARE * (level - self.echo_dbfs)
+
+
+def mean_dbfs(mean: float, level: float, share: float) -> float:
+    """The mean of power, `share` of it the newest level; levels beyond -120 and 20 dB full scale count as these."""
+    before, newest = (10 ** (_clamped(each, -120.0, 20.0) / 10) for each in (mean, level))
+    return 10 * math.log10((1 - share) * before + share * newest)
 
 
 def _clamped(level_dbfs: float, low: float, high: float) -> float:
