@@ -130,6 +130,26 @@ class FunctionTool:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """A passage an answer rests on."""
+
+    id: str
+    title: str
+    """of the document or page"""
+    path: str
+    snippet: str
+    """the quotation shown to people, some 240 characters"""
+    score: float
+    """how well it fits, comparable within one search only"""
+    text: str = ""
+    """the whole passage as an LLM gets it; empty: the snippet is all there is"""
+    heading: str = ""
+    """the section it stands in"""
+    location: str = ""
+    """where in the document, in words such as `page 3` or `row 12`"""
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """All an LLM engine gets to see for one response."""
 
@@ -141,6 +161,10 @@ class Prompt:
     max_output_tokens: int | None = None
     spoken: bool = True
     """the answer will be heard, not read"""
+    passages: tuple[Source, ...] | None = None
+    """quoted from documents for this answer, best first; empty: none was found; None: no documents were searched"""
+    only_documents: bool = False
+    """answer questions of fact from `passages` alone, and say so when they hold no answer"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,17 +222,6 @@ class CallDelta:
     name: str
     arguments: str
     last: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A passage an answer rests on."""
-
-    id: str
-    title: str
-    path: str
-    snippet: str
-    score: float
 
 
 @dataclass(frozen=True, slots=True)
