@@ -23,7 +23,8 @@ LEFTMOST = (
 )
 LEVELS: tuple[tuple[str, ...], ...] = (
     LEFTMOST,
-    ("vad", "asr", "llm", "tts"),
+    ("vad", "asr", "llm", "tts", "memory"),
+    ("agent",),
     ("pipeline",),
     ("realtime", "rest"),
     ("app", "cli", "client", "doctor", "talk", "bench", "__main__"),
@@ -32,7 +33,7 @@ LEVEL = {group: level for level, groups in enumerate(LEVELS) for group in groups
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 HEAVY = ("torch", "torchaudio", "transformers", "funasr", "sentence_transformers", "onnxruntime")
-ENGINES = ("vad", "asr", "llm", "tts")
+ENGINES = ("knowledge", "vad", "asr", "llm", "tts")
 
 
 def group_of(path: Path) -> str:

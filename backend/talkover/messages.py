@@ -100,6 +100,8 @@ class PromptMessage:
     emotion: str | None = None
     events: tuple[str, ...] = ()
     """how a user message was said, and what was heard with it; see `Hypothesis` in engines.py"""
+    language: str | None = None
+    """what a user message was spoken in, as the recogniser tells it: en, zh, yue"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,14 @@ class Prompt:
     max_output_tokens: int | None = None
     spoken: bool = True
     """the answer will be heard, not read"""
+    summary: str = ""
+    """what was said before `messages` begins, in short; made by a model from the conversation, so it is data"""
+    known: tuple[str, ...] = ()
+    """what the caller agreed to have remembered from earlier conversations; data, too"""
+    circumstances: str = ""
+    """what the operator tells of here and now, such as opening hours; the agent's own knowledge"""
+    in_background: bool = False
+    """nobody waits for it: an engine that serves one at a time lets others go first"""
     passages: tuple[Source, ...] | None = None
     """quoted from documents for this answer, best first; empty: none was found; None: no documents were searched"""
     only_documents: bool = False
