@@ -23,6 +23,7 @@ LEFTMOST = (
 )
 LEVELS: tuple[tuple[str, ...], ...] = (
     LEFTMOST,
+    ("knowledge",),
     ("vad", "asr", "llm", "tts", "memory"),
     ("agent",),
     ("pipeline",),

@@ -10,7 +10,7 @@ import pytest
 
 from talkover.config import KnowledgeSettings, Settings
 from talkover.engines import LlmCall, LlmEvent, LlmFinished, LlmSources, LlmText
-from talkover.llm.documents import parse_document
+from talkover.knowledge.documents import parse_document
 from talkover.llm.embedded import EmbeddedResponder, create, exact_words
 from talkover.llm.knowledge import Library, load_library
 from talkover.llm.resuming import Script

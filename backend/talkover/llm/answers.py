@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from talkover.knowledge.documents import Document, Passage, Sentence
+from talkover.knowledge.sentences import with_full_stop
+from talkover.knowledge.words import STOPWORDS, contains_cjk, stem, tokens
 from talkover.llm.dialogue import YES, Reply, Request
-from talkover.llm.documents import Document, Passage, Sentence
 from talkover.llm.knowledge import Group, Hit, Library, question_form
 from talkover.llm.phrases import Phrases
-from talkover.llm.sentences import with_full_stop
 from talkover.llm.small_talk import spoken_title
-from talkover.llm.words import STOPWORDS, contains_cjk, stem, tokens
 from talkover.messages import Source
 
 ANSWER_CONFIDENCE = 0.37

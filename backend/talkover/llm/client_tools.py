@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from talkover.knowledge.words import STOPWORDS, plain_words, stem
 from talkover.llm.numbers import find_number
-from talkover.llm.words import STOPWORDS, plain_words, stem
 from talkover.messages import FunctionTool, Prompt, PromptCallOutput
 
 _NAME_PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")

@@ -17,11 +17,11 @@ from datetime import datetime
 
 from talkover.config import Settings
 from talkover.engines import IsStale, LlmCall, LlmEvent, LlmFinished, LlmSources, LlmText
+from talkover.knowledge.words import contains_cjk
 from talkover.llm import answers, chinese, clock, controls, counting, reading, small_talk, sums
 from talkover.llm.client_tools import demanded_call, meant_call, spoken_result
 from talkover.llm.dialogue import Reply, Request, latest_request
 from talkover.llm.knowledge import Library, load_library
-from talkover.llm.words import contains_cjk
 from talkover.messages import Prompt, PromptCallOutput, Usage
 from talkover.resources import knowledge_folder
 

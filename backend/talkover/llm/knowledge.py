@@ -21,16 +21,16 @@ import numpy as np
 from bm25s import BM25
 from numpy.typing import NDArray
 
-from talkover.llm.documents import Document, Passage, load_documents, passages
-from talkover.llm.resuming import Script
-from talkover.llm.vocabulary import Notion, Vocabulary
-from talkover.llm.words import (
+from talkover.knowledge.documents import Document, Passage, load_documents, passages
+from talkover.knowledge.words import (
     STOPWORDS,
     contains_cjk,
     plain_words,
     stem,
     tokens,
 )
+from talkover.llm.resuming import Script
+from talkover.llm.vocabulary import Notion, Vocabulary
 
 logging.getLogger("bm25s").setLevel(logging.WARNING)  # the library sets its logger to DEBUG when imported
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from talkover.llm.documents import PASSAGE_WORDS, load_documents, parse_document, passages
+from talkover.knowledge.documents import PASSAGE_WORDS, load_documents, parse_document, passages
 
 MENU = """---
 title: "The menu"

@@ -16,7 +16,7 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from talkover.llm.sentences import split_sentences, with_full_stop
+from talkover.knowledge.sentences import split_sentences, with_full_stop
 
 log = logging.getLogger(__name__)
 
