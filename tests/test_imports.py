@@ -24,7 +24,7 @@ LEFTMOST = (
 LEVELS: tuple[tuple[str, ...], ...] = (
     LEFTMOST,
     ("knowledge",),
-    ("vad", "asr", "llm", "tts", "memory"),
+    ("vad", "asr", "llm", "tts", "memory", "tools"),
     ("agent",),
     ("pipeline",),
     ("realtime", "rest"),

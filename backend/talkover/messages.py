@@ -335,4 +335,17 @@ class WireAudio:
     synthesized_at_s: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class ToolFinished:
+    """A server-side tool came to an end."""
+
+    run_id: int
+    output: str
+    """what the model is told: JSON, or plain text"""
+    failed: bool = False
+    sources: tuple[Source, ...] = ()
+    signal: str = ""
+    """what the session has to do beside telling the result, e.g. `handover`; empty: nothing"""
+
+
 Output = TextDelta | CallDelta | SourcesFound | AudioDelta | WireAudio | ResponseEnd | StageMark | StageFailed
