@@ -7,13 +7,16 @@ word `none` stands for it where a key may be unset. A relative path in a file co
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 ENV_PREFIX = "TALKOVER_"
 
@@ -49,6 +52,8 @@ Pronunciation = Annotated[dict[Written, Spoken], Field(max_length=500)]
 """what is written -> what is said for it; letter case counts"""
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
 VoiceName = Annotated[str, Field(pattern=r"^[^\s,]{1,64}$")]
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+Rule = Annotated[str, Field(min_length=2, max_length=300)]
 
 
 class ServerSettings(Section):
@@ -77,6 +82,8 @@ class SessionDefaults(Section):
     )
     voice: str = "default"
     """id of a voice of the TTS engine, or `default`"""
+    persona: str | None = None
+    """who the agent is: a name in configs/personas, or a TOML file; `instructions` and `voice` set here win over it"""
     output_lead_ms: Annotated[int, Field(ge=100, le=60_000)] | None = 600
     """how far audio is sent ahead of playback; none: as fast as it is made"""
 
@@ -147,6 +154,14 @@ class ModelsSettings(Section):
     """also download weights that are neither Apache-2.0 nor MIT"""
 
 
+class EndpointSettings(Section):
+    base_url: str
+    model: str | None = None
+    """none: `llm.model`, else what the endpoint offers first"""
+    api_key_env: str | None = None
+    """none: `llm.api_key_env`"""
+
+
 class LlmSettings(Section):
     engine: str = "auto"
     """auto: `openai` when OPENAI_API_KEY or OPENAI_BASE_URL is set, else `embedded`"""
@@ -160,6 +175,18 @@ class LlmSettings(Section):
     timeout_s: Annotated[float, Field(gt=0, le=600)] = 60
     max_retries: Annotated[int, Field(ge=0, le=5)] = 2
     """before the first token only"""
+    endpoints: Annotated[tuple[EndpointSettings, ...], Field(max_length=8)] = ()
+    """servers to fall back on, in this order, after `base_url` where that is set"""
+    hedge_after_ms: Annotated[int, Field(ge=50, le=60_000)] = 1500
+    """an endpoint without a first token for so long is joined by the next; the first to speak answers"""
+    endpoint_rest_s: Annotated[float, Field(ge=0, le=3600)] = 30
+    """how long an endpoint that failed is asked last"""
+    history_tokens: Annotated[int, Field(ge=500, le=1_000_000)] = 6000
+    """of the conversation in a prompt, by estimate; what is older is summarised by the model, in the background"""
+    device: Device = "auto"
+    """transformers: auto takes a GPU when there is one"""
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """transformers: auto: float32 on a CPU, else what the checkpoint holds"""
 
 
 class TtsSettings(Section):
@@ -192,6 +219,60 @@ class KnowledgeSettings(Section):
     """folder of Markdown documents; none: the shipped ones about Talkover"""
 
 
+class MemorySettings(Section):
+    enabled: bool = False
+    """remember callers who consent, from one conversation to the next"""
+    path: Path | None = None
+    """database file; none: talkover/memory.sqlite in the user's data folder"""
+    keep_days: Annotated[int, Field(ge=1, le=3650)] = 365
+    """after the last conversation everything about a caller is deleted"""
+    max_notes: Annotated[int, Field(ge=1, le=1000)] = 50
+    """per caller; the oldest are forgotten first"""
+
+
+class AgentSettings(Section):
+    greeting: Annotated[str, Field(max_length=1000)] = ""
+    """what the agent opens a conversation with; empty: it waits"""
+    never_say: Annotated[tuple[Rule, ...], Field(max_length=500)] = ()
+    """phrases that end an answer before they are spoken; letter case and punctuation do not count"""
+    never_match: Annotated[tuple[Rule, ...], Field(max_length=100)] = ()
+    """the same as regular expressions"""
+    instead: Annotated[str, Field(min_length=1, max_length=300)] = "I'm sorry, I can't say anything about that."
+    """said in the place of what is forbidden"""
+    timezone: str | None = None
+    """of the opening hours, e.g. Europe/Berlin; none: this machine's"""
+    opening_hours: dict[Weekday, tuple[str, ...]] = Field(default_factory=dict[Weekday, tuple[str, ...]])
+    """when people can be reached, e.g. mon = ["09:00-18:00"]; empty: not known"""
+    closed_on: tuple[date, ...] = ()
+    handover: bool = False
+    """a tool for the model, and for words that ask for it: pass the caller on to a human, as event `s2s.handover`"""
+    handover_words: Annotated[str, Field(max_length=300)] = "One moment, I'm connecting you with a colleague."
+    closed_words: Annotated[str, Field(max_length=300)] = "Nobody is there right now to take your call."
+    """said before the next opening, where a human is asked for while closed"""
+    end_call: bool = False
+    """a tool for the model: end the call, as event `s2s.call.ended`, once the farewell has been heard"""
+    farewell: Annotated[str, Field(max_length=300)] = "Thank you for calling. Goodbye."
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_time_zone(cls, value: str | None) -> str | None:
+        try:
+            _ = None if value is None else ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError("must be a name of the IANA time zone database, such as Europe/Berlin") from None
+        return value
+
+    @field_validator("never_match")
+    @classmethod
+    def _expressions(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in value:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"{pattern!r} is not a regular expression: {error}") from None
+        return value
+
+
 class Settings(Section):
     server: ServerSettings = ServerSettings()
     session: SessionDefaults = SessionDefaults()
@@ -201,6 +282,8 @@ class Settings(Section):
     tts: TtsSettings = TtsSettings()
     knowledge: KnowledgeSettings = KnowledgeSettings()
     models: ModelsSettings = ModelsSettings()
+    agent: AgentSettings = AgentSettings()
+    memory: MemorySettings = MemorySettings()
 
 
 def load_settings(
@@ -246,6 +329,7 @@ _PATH_KEYS = (
     ("knowledge", "path"),
     ("models", "folder"),
     ("tts", "voice_folder"),
+    ("memory", "path"),
 )
 _MODEL_KEYS = (
     ("asr", "model"),
@@ -253,6 +337,8 @@ _MODEL_KEYS = (
     ("asr", "punctuation_model"),
     ("asr", "second_opinion_model"),
     ("tts", "model"),
+    ("llm", "model"),
+    ("session", "persona"),
 )
 """names, or paths where they begin with a dot or a tilde"""
 

@@ -6,9 +6,11 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
-from talkover.agent.opening_hours import OpeningHours, state_sentence
-from talkover.agent.say_rules import SayFilter, SayRules
+from talkover.agent.opening_hours import OpeningHours, opening_hours, state_sentence
+from talkover.agent.say_rules import SayFilter, SayRules, say_rules
+from talkover.config import AgentSettings, ConfigError
 from talkover.engines import IsStale, LlmCall, LlmEngine, LlmEvent, LlmFinished, LlmText
 from talkover.messages import Prompt
 
@@ -63,3 +65,28 @@ class DeskResponder:
                 return
             if not isinstance(event, LlmText):
                 yield event
+
+
+def at_desk(engine: LlmEngine, agent: AgentSettings) -> LlmEngine:
+    """`engine` with the rules and hours of the configuration; itself where there are none. Raises ConfigError."""
+    rules = say_rules(agent.never_say, agent.never_match, agent.instead)
+    hours = configured_hours(agent)
+    if not rules.patterns and hours is None:
+        return engine
+    return DeskResponder(engine, rules, hours, desk_clock(agent))
+
+
+def configured_hours(agent: AgentSettings) -> OpeningHours | None:
+    """None where no hours are configured. Raises ConfigError."""
+    if not agent.opening_hours:
+        return None
+    try:
+        return opening_hours({str(day): spans for day, spans in agent.opening_hours.items()}, agent.closed_on)
+    except ValueError as error:
+        raise ConfigError([f"agent.opening_hours.{error}"]) from error
+
+
+def desk_clock(agent: AgentSettings) -> Callable[[], datetime]:
+    """Tells the time where the desk is."""
+    zone = None if agent.timezone is None else ZoneInfo(agent.timezone)
+    return lambda: datetime.now(zone) if zone is not None else datetime.now().astimezone()

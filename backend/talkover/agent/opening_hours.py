@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from itertools import pairwise
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 DAY_NAMES = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -71,7 +72,7 @@ def opening_hours(week: Mapping[str, Sequence[str]], closed_on: Sequence[date] =
     """From `{mon = ["09:00-12:30", "14:00-18:00"]}`. Raises ValueError naming day and value."""
     spans = tuple(tuple(_span(day, text) for text in week.get(day, ())) for day in WEEKDAYS)
     for day, of_day in zip(WEEKDAYS, spans, strict=True):
-        if any(later.start < earlier.end for earlier, later in zip(of_day, of_day[1:], strict=False)):
+        if any(later.start < earlier.end for earlier, later in pairwise(of_day)):
             raise ValueError(f"{day}: spans must be in order and must not overlap, got {', '.join(week[day])}")
     return OpeningHours(spans, frozenset(closed_on))
 
@@ -95,8 +96,9 @@ def state_sentence(hours: OpeningHours, now: datetime) -> str:
     today = f"Today is {DAY_NAMES[now.weekday()]}."
     closes = hours.closes_at(now)
     if closes is not None:
-        until = f" until {_when(closes, now).removeprefix("today at ")}" if closes - now < timedelta(days=7) else ""
-        return f"{today} We are open now{until}."
+        if closes - now >= timedelta(days=7):
+            return f"{today} We are always open."
+        return f"{today} We are open now, until {_when(closes, now).removeprefix('today at ')}."
     opens = hours.opens_at(now)
     again = f"; we open again {_when(opens, now)}" if opens is not None else ""
     return f"{today} We are closed now{again}."
