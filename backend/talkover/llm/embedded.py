@@ -39,6 +39,8 @@ class EmbeddedResponder:
     """Shared by all sessions; it only reads its library."""
 
     name = "embedded"
+    answers_from_documents = True
+    """no passages are searched for it: see `Engines.retriever`"""
 
     def __init__(self, library: Library, now: Callable[[], datetime]) -> None:
         self._library = library

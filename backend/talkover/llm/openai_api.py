@@ -52,6 +52,7 @@ REFUSALS = {
     "tools": re.compile(
         r"(?:not|n't) support (?:tools|function)|tool.choice.{0,20}requires|tool-call-parser", re.IGNORECASE
     ),
+    "passages": re.compile(r"\broles?\b.{0,60}(?:tool|alternat)|tool.{0,40}\brole|tool_call", re.IGNORECASE),
 }
 """parts of a request that a server may refuse, and how its answer names them: the request is repeated without"""
 
@@ -187,7 +188,8 @@ class OpenAiResponder:
         raise EngineFailed(f"{self._endpoint.host}: refuses the request in every form")
 
     def _request(self, prompt: Prompt) -> dict[str, Any]:
-        request: dict[str, Any] = {"model": self._model, "messages": chat_messages(prompt), "stream": True}
+        request: dict[str, Any] = {"model": self._model, "stream": True}
+        request["messages"] = chat_messages(prompt, passages_as_call="passages" not in self._refused)
         if "stream_options" not in self._refused:
             request["stream_options"] = {"include_usage": True}
         if self._settings.temperature is not None and "temperature" not in self._refused:
@@ -211,7 +213,7 @@ class OpenAiResponder:
         """What of the request the server says it does not take."""
         if error.status_code not in (400, 404, 422):
             return frozenset()
-        sent = self._request(prompt)
+        sent = {*self._request(prompt), *(("passages",) if prompt.passages is not None else ())} - self._refused
         said = f"{error.body} {error.message}"
         return frozenset(name for name, named in REFUSALS.items() if name in sent and named.search(said))
 

@@ -32,6 +32,13 @@ class Recognize:
 
 
 @dataclass(frozen=True, slots=True)
+class LookUp:
+    """Search the documents for what the user seems to ask, so that it is found when the answer is due."""
+
+    question: str
+
+
+@dataclass(frozen=True, slots=True)
 class Respond:
     """Start a response on a lane."""
 
@@ -127,6 +134,7 @@ class StageError:
 Action = (
     Send
     | Recognize
+    | LookUp
     | Respond
     | Hold
     | ReplaceLane

@@ -82,6 +82,11 @@ class Conversation:
     def last_id(self) -> str | None:
         return self._order[-1] if self._order else None
 
+    def last_user_text(self) -> str:
+        """What the user said last; empty when nothing was said."""
+        entries = (self._entries[item_id].item for item_id in reversed(self._order))
+        return next((item.text for item in entries if item.role == "user" and item.text.strip()), "")
+
     def previous_id(self, item_id: str) -> str | None:
         index = self._order.index(item_id)
         return self._order[index - 1] if index else None

@@ -18,8 +18,9 @@ from talkover.messages import Output, Samples, StageFailed, Transcript
 from talkover.metrics import Timeline
 from talkover.pipeline.cancel import Generations
 from talkover.pipeline.far_end import CaptureClock, FarEnd
+from talkover.pipeline.passages import PassageOptions
 from talkover.pipeline.receiver import InputOverflow, Receiver, ReceiverEvent, SpeechPiece
-from talkover.realtime.actions import Action, Close, NextId, Outbox, StageError
+from talkover.realtime.actions import Action, Close, LookUp, NextId, Outbox, StageError
 from talkover.realtime.answers import Answers
 from talkover.realtime.conversation import Conversation, Entry
 from talkover.realtime.errors import ProtocolError
@@ -42,6 +43,7 @@ from talkover.realtime.extension import Extension
 from talkover.realtime.fields import JsonObject
 from talkover.realtime.ids import new_id
 from talkover.realtime.items import ContentPart, Item
+from talkover.realtime.lookahead import Lookahead
 from talkover.realtime.settings import ResponseOptions, ResponsePlan, SessionSettings, TurnDetection
 from talkover.realtime.situation import Situation
 from talkover.realtime.speculation import MAX_TRIES
@@ -91,6 +93,8 @@ class SessionOptions:
     resolve_voice: Callable[[str], str | None]
     info: JsonObject
     """told to clients of the extension"""
+    passages: PassageOptions = PassageOptions()
+    """how documents take part in answers"""
     echo_canceller: Callable[[], EchoCanceller] | None = None
     """makes one for a session; None: clients cancel their echo themselves"""
 
@@ -133,6 +137,7 @@ class RealtimeSession:
         if canceller is not None:
             self._answers.far_end = FarEnd()
         self._situation = Situation(self._conversation)
+        self._lookahead = Lookahead()
         self._due: UserTurn | None = None
         self._answering: UserTurn | None = None
         self._apology_due = False
@@ -160,8 +165,10 @@ class RealtimeSession:
         if isinstance(happened, (str, bytes)):
             self._frame(happened, now_s)
         elif isinstance(happened, Transcript):
-            if self._turns.transcript(happened, now_s) and happened.final:
-                self._speculate(happened)
+            if self._turns.transcript(happened, now_s):
+                self._look_ahead(happened)
+                if happened.final:
+                    self._speculate(happened)
         elif isinstance(happened, StageFailed) and happened.response_id is None:
             self._outbox.act(StageError(happened.stage))
             self._turns.failed(happened.item_id, happened.error, now_s)
@@ -409,6 +416,13 @@ class RealtimeSession:
         turn.speculations += 1
         plan = ResponseOptions().resolve(self._settings, self._options.resolve_voice)
         answers.speculation.prepare(plan, prompt_message(transcript))
+
+    def _look_ahead(self, transcript: Transcript) -> None:
+        """Have the documents searched for what is being asked; an engine without documents ignores it."""
+        if self._conversation.get(transcript.item_id) is None:
+            question = self._lookahead.hear(transcript, self._conversation.last_user_text())
+            if question is not None:
+                self._outbox.act(LookUp(question))
 
     # ------------------------------------------------------------------------------------------------ the agent
 

@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from talkover.engines import Engines, IsStale
+from talkover.engines import Engines, IsStale, answers_from_documents
 from talkover.messages import SpeechDropped, SpeechSegment, StageFailed, Transcript
 from talkover.metrics import Metrics
 from talkover.pipeline.cancel import Generations
 from talkover.pipeline.lane import Lane
+from talkover.pipeline.passages import PassageFinder
 from talkover.pipeline.queues import Inbox
 from talkover.pipeline.recognizer import Recognizer
 from talkover.pipeline.stage import StageThread
@@ -25,6 +26,7 @@ from talkover.realtime.actions import (
     Commit,
     Hold,
     LaneName,
+    LookUp,
     Recognize,
     ReplaceLane,
     ReplaceRecognizer,
@@ -94,6 +96,8 @@ class SessionThread:
         self.id = self._core.id
         self._record(session_line(self.id))
         self.inbox: Inbox[Any] = Inbox(MAX_REPORTS, 2 * max_frame_bytes, on_frame_room)
+        retriever = None if answers_from_documents(engines.llm) else engines.retriever
+        self._passages = None if retriever is None else PassageFinder(retriever, options.passages, self.id)
         self._lanes: dict[LaneName, Lane] = {"main": self._new_lane("main")}
         self._recognizing = self._new_recognizer()
         self._replacements = 0
@@ -110,11 +114,14 @@ class SessionThread:
         for lane in tuple(self._lanes.values()):
             lane.close()
         self._recognizing.close()
+        if self._passages is not None:
+            self._passages.close()
 
     def join(self, timeout_s: float = JOIN_S) -> bool:
         """Wait for the session's threads; False when one is stuck in its engine."""
         self._thread.join(timeout_s)
-        workers = (*self._lanes.values(), self._recognizing, *self._abandoned)
+        passages = () if self._passages is None else (self._passages,)
+        workers = (*self._lanes.values(), self._recognizing, *self._abandoned, *passages)
         return all(tuple(worker.join(timeout_s) for worker in workers)) and not self._thread.is_alive()
 
     # ---------------------------------------------------------------------------------------------- the thread
@@ -165,6 +172,9 @@ class SessionThread:
                 if not self._recognizing.queue.try_put(item):
                     log.warning("session %s: the recognizer's queue is full, speech was dropped", self.id)
                     metrics.errors_total.labels("recognizer").inc()
+            case LookUp(question):
+                if self._passages is not None:
+                    self._passages.look_ahead(question)
             case Respond(lane, request):
                 if not self._lane(lane).submit(request):
                     self._perform(self._core.refuse(request.response_id, time.monotonic()))
@@ -218,7 +228,9 @@ class SessionThread:
         return self._lanes[name]
 
     def _new_lane(self, name: LaneName) -> Lane:
-        return Lane(self._engines, self._generations[name], self._report, self._lead_ms, f"{name}-{self.id}")
+        passages = self._passages if name == "main" else None
+        label = f"{name}-{self.id}"
+        return Lane(self._engines, self._generations[name], self._report, self._lead_ms, label, passages)
 
     def _new_recognizer(self) -> StageThread[SpeechSegment | SpeechDropped, Transcript | StageFailed]:
         return StageThread(Recognizer(self._engines.asr), self._report, _never_stale, MAX_SPEECH_PIECES, self.id)
