@@ -19,6 +19,7 @@ from starlette.websockets import WebSocket
 from talkover.config import ConfigError, Settings
 from talkover.engines import Engine, Engines, EngineUnavailable, TtsEngine, voice_library
 from talkover.metrics import Metrics
+from talkover.pipeline.passages import PassageOptions
 from talkover.realtime.server import RealtimeOptions, RealtimeServer
 from talkover.realtime.session import SessionOptions
 from talkover.realtime.settings import SessionSettings, TurnDetection
@@ -52,6 +53,8 @@ def chosen_engines(settings: Settings, environ: Mapping[str, str] | None = None)
         variable = next((name for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY") if environ.get(name)), None)
         if settings.llm.base_url:
             llm, reason = "openai", "llm.base_url is set"
+        elif settings.llm.endpoints:
+            llm, reason = "openai", "llm.endpoints is set"
         elif variable:
             llm, reason = "openai", f"{variable} is set"
         else:
@@ -123,6 +126,8 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
         llm=engines.llm,
         tts=engines.tts,
         metrics=metrics,
+        retriever=engines.retriever,
+        max_document_bytes=settings.knowledge.max_upload_mib << 20,
         readiness=lambda: Readiness(True, realtime.active_sessions, server.max_sessions),
     )
     app.state.realtime = realtime
@@ -164,6 +169,11 @@ def _session_options(settings: Settings, engines: Engines) -> SessionOptions:
         ),
         pre_roll_ms=vad.prefix_padding_ms,
         asr_timeout_s=settings.asr.timeout_s + 2,
+        passages=PassageOptions(
+            limit=settings.knowledge.passages,
+            timeout_s=settings.knowledge.timeout_ms / 1000,
+            only_documents=settings.knowledge.only,
+        ),
         response_timeout_s=settings.llm.first_token_timeout_s + 5,
         resolve_voice=lambda name: voice_called(engines.tts, name),
         info={

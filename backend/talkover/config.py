@@ -158,8 +158,8 @@ class EndpointSettings(Section):
     base_url: str
     model: str | None = None
     """none: `llm.model`, else what the endpoint offers first"""
-    api_key_env: str | None = None
-    """none: `llm.api_key_env`"""
+    api_key_env: str = "TALKOVER_LLM_KEY"
+    """variable that holds its key; a key is never sent to another endpoint than its own"""
 
 
 class LlmSettings(Section):
@@ -217,6 +217,14 @@ class TtsSettings(Section):
 class KnowledgeSettings(Section):
     path: Path | None = None
     """folder of Markdown documents; none: the shipped ones about Talkover"""
+    only: bool = True
+    """a model answers questions of fact from the documents alone, and says so when it finds nothing there"""
+    passages: Annotated[int, Field(ge=1, le=20)] = 4
+    """how many a model gets to see for an answer"""
+    timeout_ms: Annotated[int, Field(ge=10, le=10_000)] = 300
+    """the longest an answer waits for its passages; they are searched for while the user speaks"""
+    max_upload_mib: Annotated[int, Field(ge=1, le=25)] = 20
+    """largest document that can be added while the server runs"""
 
 
 class MemorySettings(Section):
