@@ -216,7 +216,30 @@ class TtsSettings(Section):
 
 class KnowledgeSettings(Section):
     path: Path | None = None
-    """folder of Markdown documents; none: the shipped ones about Talkover"""
+    """folder of documents (Markdown, text, HTML, PDF, DOCX, CSV); none: the shipped ones about Talkover"""
+    uploads: Path | None = None
+    """folder for documents added while the server runs, made when missing; none: they are kept until it stops"""
+    index: Path | None = None
+    """folder of what reading the documents has cost; none: one in the cache folder"""
+    max_file_mib: Annotated[int, Field(ge=1, le=1000)] = 50
+    """a larger file of the folder is left out"""
+    max_documents: Annotated[int, Field(ge=1, le=100_000)] = 5000
+    """the folder's, and as many added ones"""
+    embeddings: Annotated[str, Field(min_length=1, max_length=500)] = "auto"
+    """model of sentence-transformers that searches by meaning, beside the words: a folder or a name; none: words alone;
+    auto: all-MiniLM-L6-v2 where the extra `knowledge` is installed"""
+    reranker: str | None = None
+    """cross-encoder of sentence-transformers that orders the best passages once more; none: as they were found"""
+    device: Device = "cpu"
+    """of both models"""
+    vectors: Literal["exact", "lancedb", "qdrant"] = "exact"
+    """where vectors are searched: in memory, in LanceDB, or on a Qdrant server"""
+    qdrant_url: str | None = None
+    """of the server, e.g. http://127.0.0.1:6333"""
+    qdrant_api_key_env: str = "QDRANT_API_KEY"
+    """variable that holds its key; unset or empty: no key"""
+    min_score: Unit = 0.2
+    """passages that fit less, 0 to 1, do not count as found"""
     only: bool = True
     """a model answers questions of fact from the documents alone, and says so when it finds nothing there"""
     passages: Annotated[int, Field(ge=1, le=20)] = 4
@@ -335,6 +358,8 @@ _PATH_KEYS = (
     ("server", "tls_key"),
     ("vad", "decision_log"),
     ("knowledge", "path"),
+    ("knowledge", "uploads"),
+    ("knowledge", "index"),
     ("models", "folder"),
     ("tts", "voice_folder"),
     ("memory", "path"),
@@ -346,6 +371,8 @@ _MODEL_KEYS = (
     ("asr", "second_opinion_model"),
     ("tts", "model"),
     ("llm", "model"),
+    ("knowledge", "embeddings"),
+    ("knowledge", "reranker"),
     ("session", "persona"),
 )
 """names, or paths where they begin with a dot or a tilde"""
@@ -398,4 +425,6 @@ def _contradictions(settings: Settings) -> list[str]:
             problems.append(f"{key}: must be a readable file, got {str(path)!r}")
     if settings.knowledge.path is not None and not settings.knowledge.path.is_dir():
         problems.append(f"knowledge.path: must be a folder, got {str(settings.knowledge.path)!r}")
+    if settings.knowledge.vectors == "qdrant" and settings.knowledge.qdrant_url is None:
+        problems.append("knowledge.qdrant_url: must be set where knowledge.vectors is 'qdrant'")
     return problems

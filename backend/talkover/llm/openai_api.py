@@ -19,10 +19,11 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from talkover.config import LlmSettings, Settings
-from talkover.engines import EngineFailed, IsStale, LlmEvent, LlmFinished
+from talkover.config import EndpointSettings, LlmSettings, Settings
+from talkover.engines import EngineFailed, IsStale, LlmEngine, LlmEvent, LlmFinished
 from talkover.event_loop import LoopThread, Stale, TooSlow
 from talkover.llm.chat_stream import ChatStream, StreamError
+from talkover.llm.failover import FailoverResponder
 from talkover.llm.prompt import chat_messages, chat_tool_choice, chat_tools
 from talkover.messages import Prompt
 from talkover.openai_endpoint import OPENAI_URL, Endpoint, Retryable, endpoint_at, transport_error
@@ -244,9 +245,31 @@ class OpenAiResponder:
         return [model.id for model in page.data or ()]
 
 
-def create(settings: Settings) -> OpenAiResponder:
+def create(settings: Settings) -> LlmEngine:
     """The engine for `settings.llm` and the environment. Raises EngineUnavailable without a key for OpenAI itself."""
-    return OpenAiResponder(settings.llm, endpoint_from(settings.llm, os.environ))
+    llm = settings.llm
+    if not llm.endpoints:
+        return OpenAiResponder(llm, endpoint_from(llm, os.environ))
+    # OPENAI_MODEL names a model of one server, not of all
+    environ = {name: value for name, value in os.environ.items() if name != "OPENAI_MODEL"}
+    one_each = [endpoint_settings(llm, endpoint) for endpoint in llm.endpoints]
+    if llm.base_url is not None:
+        one_each.insert(0, llm.model_copy(update={"endpoints": (), "max_retries": 0}))
+    engines = [OpenAiResponder(one, endpoint_from(one, environ)) for one in one_each]
+    return FailoverResponder(engines, llm.hedge_after_ms / 1000, llm.endpoint_rest_s)
+
+
+def endpoint_settings(llm: LlmSettings, endpoint: EndpointSettings) -> LlmSettings:
+    """The settings of one endpoint among several: it does not retry, the next one is asked instead."""
+    return llm.model_copy(
+        update={
+            "base_url": endpoint.base_url,
+            "model": endpoint.model or llm.model,
+            "api_key_env": endpoint.api_key_env,
+            "endpoints": (),
+            "max_retries": 0,
+        }
+    )
 
 
 def first_chat_model(offered: Sequence[str], is_openai: bool) -> str | None:
