@@ -5,6 +5,7 @@ import { Microphone, Player, microphones } from "./audio.js";
 import { toBase64 } from "./base64.js";
 import { heardText } from "./captions.js";
 import { commandsFor } from "./commands.js";
+import { DocumentsView } from "./documents-view.js";
 import { handshakeProblem, microphoneProblem } from "./problems.js";
 import { RealtimeClient } from "./realtime.js";
 import { reduce } from "./reduce.js";
@@ -22,7 +23,7 @@ import { floatToInt16 } from "./worklets/pcm.js";
 /** @typedef {import("./settings.js").Settings} Settings */
 
 const KEY_STORAGE = "talkover.key";
-/** A new voice is listened to by the recogniser before it is kept. */
+/** A new voice is listened to by the recogniser before it is kept, a new document read and indexed. */
 const UPLOAD_PATIENCE_MS = 60_000;
 const RECORD = new URLSearchParams(location.search).get("record") === "1";
 
@@ -78,6 +79,8 @@ const voiceRecorder = new VoiceRecorder({
     changeSettings({ voice });
   },
 });
+
+const documentsView = new DocumentsView((method, path, body) => call(path, { method, body }, UPLOAD_PATIENCE_MS));
 
 /** @param {AppEvent} event */
 function dispatch(event) {
@@ -281,6 +284,7 @@ function useKey(value) {
   if (wanted.conversation) void reconnect();
   else client.close();
   void loadVoices();
+  void documentsView.load();
 }
 
 /**
@@ -385,3 +389,4 @@ voiceRecorder.setChosen(settings.voice);
 applyTheme();
 view.draw(state);
 void loadVoices();
+void documentsView.load();

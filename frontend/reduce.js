@@ -15,6 +15,7 @@ import {
 } from "./items.js";
 import { turnOf, withPlayback } from "./latency.js";
 import { assistantItem } from "./state.js";
+import { withAbandoned, withChanged, withStarted } from "./tool-runs.js";
 
 /** @typedef {import("./state.js").State} State */
 /** @typedef {import("./state.js").Item} Item */
@@ -56,6 +57,7 @@ const CONNECTION = {
     return {
       ...settled,
       items: settled.items.flatMap(finalItem),
+      tools: withAbandoned(settled.tools),
       connection,
       session: null,
       responseId: null,
@@ -210,6 +212,15 @@ const ANSWER = {
     const sources = before.concat(event.sources.filter((source) => !known.has(source.id)));
     return { ...state, evidence: { ...recent(state.evidence), [event.response_id]: { query: null, sources } } };
   },
+  "s2s.tool.started": (state, event) => ({ ...state, tools: withStarted(state.tools, event.call_id, event.name) }),
+  "s2s.tool.finished": (state, event) => ({
+    ...state,
+    tools: withChanged(state.tools, event.call_id, { status: "done", elapsedMs: event.elapsed_ms ?? null }),
+  }),
+  "s2s.tool.failed": (state, event) => ({
+    ...state,
+    tools: withChanged(state.tools, event.call_id, { status: "failed", error: event.error ?? "" }),
+  }),
   "response.done": (state, event) => {
     const { response } = event;
     const ended = { ...state, responseId: state.responseId === response.id ? null : state.responseId };
@@ -291,7 +302,7 @@ const PLAYBACK = {
     return { ...asked, playback: { ...state.playback, itemId: null, gain: 1 } };
   },
   "page.player.overflow": (state) => withNotice(state, "The server sent more audio than the page can hold."),
-  "page.conversation_cleared": (state) => ({ ...state, items: [], turns: [], evidence: {}, playStarts: {} }),
+  "page.conversation_cleared": (state) => ({ ...state, items: [], tools: [], turns: [], evidence: {}, playStarts: {} }),
 };
 
 /** @type {Handlers} */

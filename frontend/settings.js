@@ -48,6 +48,7 @@ export const TURN_DETECTION_FALLBACK = Object.freeze({
 export const EXTENSION_EVENTS = Object.freeze([
   "input_transcript",
   "sources",
+  "tools",
   "metrics",
   "words",
   "playback",
