@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from talkover.messages import SourcesFound, Transcript, Word
+from talkover.messages import Source, SourcesFound, Transcript, Word
 from talkover.realtime.actions import Outbox
 from talkover.realtime.fields import JsonObject
 from talkover.realtime.response import Response
 from talkover.realtime.settings import S2s
+from talkover.realtime.tool_runs import Call
 
 DUCKED_GAIN = 0.25
 DUCK_RAMP_MS = 40
 RELEASE_RAMP_MS = 120
+MAX_QUOTED_CHARACTERS = 1500
+"""of a passage, for people to read"""
 
 
 class Extension:
@@ -64,16 +68,7 @@ class Extension:
             self._outbox.send(
                 {"type": "s2s.response.search_started", **search, "kind": found.kind, "query": found.query}
             )
-            sources: list[JsonObject] = [
-                {
-                    "id": source.id,
-                    "title": source.title,
-                    "path": source.path,
-                    "snippet": source.snippet,
-                    "score": round(source.score, 4),
-                }
-                for source in found.sources
-            ]
+            sources = [_source(source) for source in found.sources]
             error = {} if found.error is None else {"error": found.error}
             self._outbox.send({"type": "s2s.response.sources", **search, "sources": sources, **error})
 
@@ -119,6 +114,12 @@ class Extension:
                 }
             )
 
+    def tool(self, state: str, call: Call, **details: Any) -> None:
+        """What a server-side tool does: started, asked (for consent), finished or failed."""
+        if self.wants("tools"):
+            place: JsonObject = {"response_id": call.batch, "item_id": call.item_id, "call_id": call.call_id}
+            self._outbox.send({"type": f"s2s.tool.{state}", **place, "name": call.name, **details})
+
     def metrics(self, response: Response, interrupted_at_ms: int | None) -> None:
         if self.wants("metrics"):
             timeline = response.timeline
@@ -139,3 +140,17 @@ class Extension:
                     ),
                 }
             )
+
+
+def _source(source: Source) -> JsonObject:
+    """A web page is named by its URL, a document by its path; what is not known is left out."""
+    place = "url" if source.path.startswith(("http://", "https://")) else "path"
+    more = {"heading": source.heading, "location": source.location, "text": source.text[:MAX_QUOTED_CHARACTERS]}
+    return {
+        "id": source.id,
+        "title": source.title,
+        place: source.path,
+        "snippet": source.snippet,
+        "score": round(source.score, 4),
+        **{name: value for name, value in more.items() if value},
+    }
