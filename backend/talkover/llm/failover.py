@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from queue import Empty, Full, Queue
 
@@ -55,7 +55,8 @@ class FailoverResponder:
 
     def warmup(self) -> None:
         with ThreadPoolExecutor(len(self._engines), thread_name_prefix="warm-endpoint") as pool:
-            wait([pool.submit(engine.warmup) for engine in self._engines])
+            for warmed in [pool.submit(engine.warmup) for engine in self._engines]:
+                warmed.result()
 
     def close(self) -> None:
         for engine in self._engines:

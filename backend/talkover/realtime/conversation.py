@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -42,9 +42,12 @@ class Entry:
     """where the user stopped hearing it; None: heard to the end, or still being spoken"""
     goes_on: bool = False
     """what was not heard of it is said by a later item"""
+    is_filler: bool = False
+    """said to fill a wait: no part of the history the LLM sees"""
     uncertain: bool = False
     emotion: str | None = None
     events: tuple[str, ...] = ()
+    language: str | None = None
     audio: NDArray[np.int16] | None = None
     """(n,) at 16 kHz, of user speech"""
     audio_format: AudioFormat = field(default_factory=AudioFormat)
@@ -81,6 +84,10 @@ class Conversation:
     @property
     def last_id(self) -> str | None:
         return self._order[-1] if self._order else None
+
+    def newest_first(self) -> Iterator[Entry]:
+        """All entries, from the end."""
+        return (self._entries[item_id] for item_id in reversed(self._order))
 
     def last_user_text(self) -> str:
         """What the user said last; empty when nothing was said."""
@@ -194,8 +201,8 @@ class Conversation:
 
 
 def prompt_messages(entries: Iterable[Entry]) -> Iterable[PromptMessage | PromptCall | PromptCallOutput]:
-    """Entries as prompt messages; unfinished and unheard ones are left out."""
-    for entry in entries:
+    """Entries as prompt messages; unfinished and unheard ones are left out, and what only filled a wait."""
+    for entry in results_with_calls([entry for entry in entries if not entry.is_filler]):
         item = entry.item
         match item.type:
             case "function_call":
@@ -208,5 +215,36 @@ def prompt_messages(entries: Iterable[Entry]) -> Iterable[PromptMessage | Prompt
                 if item.role == "assistant" and not text:
                     continue
                 yield PromptMessage(
-                    item.role or "user", text, entry.cut_off, entry.uncertain, entry.emotion, entry.events
+                    item.role or "user",
+                    text,
+                    entry.cut_off,
+                    entry.uncertain,
+                    entry.emotion,
+                    entry.events,
+                    entry.language,
                 )
+
+
+def results_with_calls(entries: list[Entry]) -> Iterator[Entry]:
+    """Entries in order, but a function call that had to wait for its output stands where that came.
+
+    What was said meanwhile comes first then: to the LLM the result is the newest thing, though the call is not.
+    """
+    late: dict[str, Entry] = {}
+    said_since: set[str] = set()
+    calls: dict[str, Entry] = {}
+    for entry in entries:
+        call_id = entry.item.call_id or ""
+        if entry.item.type == "function_call":
+            calls[call_id] = entry
+        elif entry.item.type == "message":
+            said_since |= calls.keys()
+        elif call_id in calls and call_id in said_since:
+            late[call_id] = calls[call_id]
+    for entry in entries:
+        call_id = entry.item.call_id or ""
+        if entry.item.type == "function_call" and late.get(call_id) is entry:
+            continue
+        if entry.item.type == "function_call_output" and call_id in late:
+            yield late[call_id]
+        yield entry
