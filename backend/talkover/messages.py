@@ -336,6 +336,15 @@ class WireAudio:
 
 
 @dataclass(frozen=True, slots=True)
+class CallAhead:
+    """A function call in an answer that is held because the user's turn is not certain to be over."""
+
+    response_id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
 class ToolFinished:
     """A server-side tool came to an end."""
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from talkover.engines import Engines, IsStale
 from talkover.messages import CallDelta, Output, ResponseRequest
+from talkover.pipeline.calls_ahead import CallsAhead
 from talkover.pipeline.cancel import Generations
 from talkover.pipeline.passages import PassageFinder
 from talkover.pipeline.responder import Responder
@@ -43,7 +44,11 @@ class Lane:
             Synthesizer(engines.tts), self._sending.put, self._stale_check, TEXT_ITEMS, label
         )
         self._responding: StageThread[ResponseRequest, Any] = StageThread(
-            Responder(engines.llm, passages), self._synthesizing.put, self._stale_check, REQUESTS, label
+            Responder(engines.llm, passages),
+            CallsAhead(self._synthesizing.put, report),
+            self._stale_check,
+            REQUESTS,
+            label,
         )
 
     def submit(self, request: ResponseRequest) -> bool:

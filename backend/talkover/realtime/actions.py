@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from talkover.messages import ResponseRequest, SpeechDropped, SpeechSegment
 from talkover.metrics import Timeline
 from talkover.realtime.fields import JsonObject
 from talkover.realtime.ids import Prefix
+from talkover.tools.tool import Tool
 
 NextId = Callable[[Prefix], str]
 
@@ -36,6 +37,24 @@ class LookUp:
     """Search the documents for what the user seems to ask, so that it is found when the answer is due."""
 
     question: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunTool:
+    """Run a server-side tool and report a `ToolFinished`."""
+
+    run_id: int
+    tool: Tool
+    arguments: dict[str, Any]
+    idempotency_key: str
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class StopTool:
+    """Nobody waits for its result any more."""
+
+    run_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +154,8 @@ Action = (
     Send
     | Recognize
     | LookUp
+    | RunTool
+    | StopTool
     | Respond
     | Hold
     | ReplaceLane

@@ -40,6 +40,7 @@ from talkover.realtime.extension import Extension
 from talkover.realtime.fields import JsonObject
 from talkover.realtime.response import Response, ResponseStatus, cancelled, failed, incomplete
 from talkover.realtime.resumption import MAX_LATER, Rest, SentAudio, Suspended
+from talkover.realtime.server_tools import ServerTools
 from talkover.realtime.settings import ResponsePlan
 from talkover.realtime.speculation import Speculation
 
@@ -76,6 +77,8 @@ class Answers:
         self.playback = Playback()
         self.far_end: FarEnd | None = None
         """follows what is played where an echo canceller needs it"""
+        self.server_tools: ServerTools | None = None
+        """takes the calls of tools that the server runs"""
         self._conversation = conversation
         self._outbox = outbox
         self._extension = extension
@@ -161,6 +164,9 @@ class Answers:
                 self._audio(response, message, now_s)
             case TextDelta():
                 response.text(message)
+            case CallDelta() if self.server_tools is not None and message.name in response.plan.server_tools:
+                if (item := response.call_for_server(message)) is not None:
+                    self.server_tools.called(response, item, now_s)
             case CallDelta():
                 response.call(message)
             case SourcesFound():
@@ -264,7 +270,7 @@ class Answers:
             self._outbox.act(BargedIn())
         for item_id in self._stop_playback(now_s):
             self._cut(item_id, self.playback.played_ms(item_id, now_s))
-        return response is not None and not self._was_heard(response)
+        return response is not None and not self.was_heard(response)
 
     def suspend(self, now_s: float) -> bool:
         """Fall silent like `interrupt`, but able to `resume` with what has not been heard, until `give_up`.
@@ -389,7 +395,8 @@ class Answers:
         if self._suspended is not None and self._suspended.message_id == item_id:
             self._suspended.played_ms = played_ms
 
-    def _was_heard(self, response: Response) -> bool:
+    def was_heard(self, response: Response) -> bool:
+        """Whether anything of it reached the user."""
         entries = [self._conversation.get(item.id) for item in response.output]
         return any(entry is not None and (entry.heard_chars is None or entry.heard_chars > 0) for entry in entries)
 

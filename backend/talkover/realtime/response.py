@@ -57,6 +57,8 @@ class Response:
         self.audio_ms = 0.0
         self.synthesized_at_s = 0.0
         """when its newest audio was made"""
+        self.is_filler = False
+        """said to fill a wait: no part of the history the LLM sees"""
         self._conversation = conversation
         self._outbox = outbox
         self._output: list[Item] = []
@@ -143,6 +145,22 @@ class Response:
         )
         self._finish_item(item.with_arguments(arguments).with_status("completed"), index)
 
+    def call_for_server(self, delta: CallDelta) -> Item | None:
+        """A function call that the server runs itself; the item once it is complete.
+
+        It enters the conversation, and is no output of the response: clients run what they find there.
+        """
+        self._call_arguments += delta.arguments
+        if not delta.last or self._conversation is None:
+            return None
+        arguments, self._call_arguments = self._call_arguments or "{}", ""
+        self._close_message("completed")
+        item = Item(new_id("item_"), "function_call", call_id=delta.call_id, name=delta.name, arguments=arguments)
+        previous = self._conversation.append(Entry(item))
+        for event_type in ("conversation.item.added", "conversation.item.done"):
+            self._outbox.send({"type": event_type, "previous_item_id": previous, "item": item.wire()})
+        return item
+
     # ------------------------------------------------------------------------------------------------------ end
 
     def finish(self, status: ResponseStatus, details: JsonObject | None = None, usage: Usage | None = None) -> None:
@@ -171,7 +189,7 @@ class Response:
             return self._message
         item = Item(new_id("item_"), "message", "in_progress", "assistant")
         ledger = HeardLedger()
-        entry = Entry(item, ledger=ledger if self.plan.modality == "audio" else None)
+        entry = Entry(item, ledger=ledger if self.plan.modality == "audio" else None, is_filler=self.is_filler)
         message = self._message = _Message(item, self._add_item(entry), ledger)
         self._send_part(message, "response.content_part.added", part=self._part(""))
         return message

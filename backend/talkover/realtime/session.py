@@ -11,10 +11,10 @@ answer nothing was heard of does not lose it, and a response that may not be int
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from talkover.engines import VadStream
-from talkover.messages import Output, Samples, StageFailed, Transcript
+from talkover.messages import CallAhead, Output, Samples, StageFailed, ToolFinished, Transcript
 from talkover.metrics import Timeline
 from talkover.pipeline.cancel import Generations
 from talkover.pipeline.far_end import CaptureClock, FarEnd
@@ -44,10 +44,14 @@ from talkover.realtime.fields import JsonObject
 from talkover.realtime.ids import new_id
 from talkover.realtime.items import ContentPart, Item
 from talkover.realtime.lookahead import Lookahead
+from talkover.realtime.response import Response
+from talkover.realtime.server_tools import ServerTools
 from talkover.realtime.settings import ResponseOptions, ResponsePlan, SessionSettings, TurnDetection
 from talkover.realtime.situation import Situation
 from talkover.realtime.speculation import MAX_TRIES
+from talkover.realtime.tool_runs import ToolLimits
 from talkover.realtime.user_turns import UserTurn, UserTurns, prompt_message
+from talkover.tools.tool import Toolbox
 from talkover.vad.decision_log import Write
 from talkover.vad.echo import ADAPTS_WITHIN_S, EchoCanceller
 from talkover.vad.endpointing import TurnOptions
@@ -71,7 +75,7 @@ MAX_IDLE_PROMPTS = 3
 NOT_UNDERSTOOD = "Sorry, I could not hear that properly. Could you say it again?"
 """spoken when recognition failed: the user must not wait for an answer that never comes"""
 
-Report = Transcript | Output
+Report = Transcript | ToolFinished | CallAhead | Output
 Frame = str | bytes
 
 
@@ -95,6 +99,9 @@ class SessionOptions:
     """told to clients of the extension"""
     passages: PassageOptions = PassageOptions()
     """how documents take part in answers"""
+    toolbox: Toolbox = field(default_factory=Toolbox)
+    """what the server runs for the model"""
+    tool_limits: ToolLimits = ToolLimits()
     echo_canceller: Callable[[], EchoCanceller] | None = None
     """makes one for a session; None: clients cancel their echo themselves"""
 
@@ -136,7 +143,17 @@ class RealtimeSession:
         )
         if canceller is not None:
             self._answers.far_end = FarEnd()
+        self._tools = self._answers.server_tools = ServerTools(
+            self._conversation,
+            self._outbox,
+            self._extension,
+            next_id,
+            options.toolbox,
+            options.tool_limits,
+            self.id,
+        )
         self._situation = Situation(self._conversation)
+        self._situation.expect_for(options.settings.server_tools)
         self._lookahead = Lookahead()
         self._due: UserTurn | None = None
         self._answering: UserTurn | None = None
@@ -172,12 +189,17 @@ class RealtimeSession:
         elif isinstance(happened, StageFailed) and happened.response_id is None:
             self._outbox.act(StageError(happened.stage))
             self._turns.failed(happened.item_id, happened.error, now_s)
+        elif isinstance(happened, ToolFinished):
+            self._tools.finished(happened, now_s)
+        elif isinstance(happened, CallAhead):
+            self._call_ahead(happened, now_s)
         elif happened is not None:
             self._answers.take(happened, now_s)
         if self._receiver.is_busy:
             self._hear(now_s)
         self._watch(now_s)
         self._answer_if_due(now_s)
+        self._speak_for_tools(now_s)
         return self._outbox.take()
 
     @property
@@ -198,6 +220,9 @@ class RealtimeSession:
         idle_at_s = self._idle_at_s()
         if idle_at_s is not None:
             deadlines.append(idle_at_s)
+        tools_at_s = self._tools.deadline_s(self._line_is_free, self._answers.playback.ends_s())
+        if tools_at_s is not None:
+            deadlines.append(tools_at_s)
         return max(0.0, min(deadlines) - now_s)
 
     def refuse(self, response_id: str, now_s: float) -> list[Action]:
@@ -271,12 +296,13 @@ class RealtimeSession:
         self._settings = before.updated(patch, self._options.resolve_voice)
         self._outbox.send({"type": "session.updated", "session": self._session_wire()})
         if self._settings.tools != before.tools:
-            self._situation.expect_for(self._settings.tools)
+            self._situation.expect_for((*self._settings.tools, *self._settings.server_tools))
         if self._settings.s2s != before.s2s:
             self._extension.configure(self._settings.s2s)
         if self._settings.turn_detection != before.turn_detection:
             self._apply_turn_detection(before.turn_detection)
         self._turns.settings = self._settings
+        self._tools.language = self._settings.language
 
     def _apply_turn_detection(self, before: TurnDetection | None) -> None:
         detection = self._settings.turn_detection
@@ -388,7 +414,10 @@ class RealtimeSession:
 
     def _interrupt(self, is_certain: bool, now_s: float) -> None:
         answers = self._answers
+        cut_off = answers.active
         unheard = answers.interrupt(now_s, "turn_detected") if is_certain else answers.suspend(now_s)
+        if unheard and cut_off is not None:
+            self._tools.unheard(cut_off)
         if unheard and self._answering is not None and detection_answers(self._settings):
             self._due = UserTurn(self._answering.item_id)
             self._due.timeline.mark("requested", now_s)
@@ -396,6 +425,10 @@ class RealtimeSession:
     def _turn_done(self, turn: UserTurn, text: str | None, now_s: float) -> None:
         """A user turn was understood (text), empty (""), or recognition failed (None)."""
         answers = turn.answered_automatically and detection_answers(self._settings)
+        if self._is_for_tools(text or "", turn.timeline.at_s("speech_end") or now_s) and answers:
+            self._answers.speculation.discard()
+            self._due = None
+            return
         if answers and text is None:
             self._apology_due = True
         if answers and text != "":
@@ -424,6 +457,40 @@ class RealtimeSession:
             if question is not None:
                 self._outbox.act(LookUp(question))
 
+    # ------------------------------------------------------------------------------------------------ the tools
+
+    @property
+    def _line_is_free(self) -> bool:
+        """Nobody speaks, and nothing is being answered, awaited or undecided."""
+        answers, turns = self._answers, self._turns
+        speaking = turns.open is not None and turns.open.answered_automatically
+        busy = answers.active is not None or answers.is_suspended or self._due is not None
+        return not (busy or speaking or turns.is_awaiting)
+
+    def _is_for_tools(self, text: str, quiet_since_s: float) -> bool:
+        """Whether the user's words answer a tool's question or call its work off."""
+        question = self._tools.question
+        return self._tools.user_said(text, quiet_since_s, question is not None and self._answers.was_heard(question))
+
+    def _call_ahead(self, call: CallAhead, now_s: float) -> None:
+        if self._answers.speculation.is_making(call.response_id):
+            self._tools.called_ahead(call.name, call.arguments, now_s)
+
+    def _speak_for_tools(self, now_s: float) -> None:
+        """Fill a wait, ask for consent, or have a result told."""
+        if self._tools.is_idle:
+            return
+        speech = self._tools.step(self._line_is_free, self._answers.playback.ends_s(), now_s)
+        if speech is None:
+            return
+        self._answers.speculation.discard()
+        timeline = Timeline()
+        timeline.mark("requested", now_s)
+        plan = speech.plan(ResponseOptions().resolve(self._settings, self._options.resolve_voice))
+        self._tools.begun(speech, self._begin(plan, timeline, None, now_s, speech.say))
+        if speech.say is not None:
+            self._answering = None
+
     # ------------------------------------------------------------------------------------------------ the agent
 
     def _answer_if_due(self, now_s: float) -> None:
@@ -438,18 +505,23 @@ class RealtimeSession:
 
     def _begin(
         self, plan: ResponsePlan, timeline: Timeline, turn: UserTurn | None, now_s: float, say: str | None = None
-    ) -> None:
+    ) -> Response:
         if turn is None:
             turn = UserTurn(self._conversation.last_id or "", timeline=timeline)
         self._answering = turn
-        self._answers.start(plan, timeline, turn.item_id or None, now_s, say, ready=not self._turns.is_awaiting)
+        return self._answers.start(plan, timeline, turn.item_id or None, now_s, say, ready=not self._turns.is_awaiting)
 
     # --------------------------------------------------------------------------------------------------- time
 
     def _watch(self, now_s: float) -> None:
         self._turns.watch(now_s)
         self._answers.watch(now_s)
-        quiet = self._answers.active is None and self._turns.open is None and not self._turns.is_awaiting
+        quiet = (
+            not self._tools.is_running
+            and self._answers.active is None
+            and self._turns.open is None
+            and not self._turns.is_awaiting
+        )
         if not quiet:
             self._idle_from_s = None
         elif self._idle_from_s is None:

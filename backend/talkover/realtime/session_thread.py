@@ -19,6 +19,7 @@ from talkover.pipeline.passages import PassageFinder
 from talkover.pipeline.queues import Inbox
 from talkover.pipeline.recognizer import Recognizer
 from talkover.pipeline.stage import StageThread
+from talkover.pipeline.tool_runner import ToolRunner
 from talkover.realtime.actions import (
     Action,
     BargedIn,
@@ -32,10 +33,12 @@ from talkover.realtime.actions import (
     ReplaceRecognizer,
     Respond,
     ResponseFinished,
+    RunTool,
     Send,
     Speculated,
     StageError,
     StaleDropped,
+    StopTool,
     TurnFinished,
     WentOn,
 )
@@ -100,6 +103,7 @@ class SessionThread:
         self._passages = None if retriever is None else PassageFinder(retriever, options.passages, self.id)
         self._lanes: dict[LaneName, Lane] = {"main": self._new_lane("main")}
         self._recognizing = self._new_recognizer()
+        self._tools = ToolRunner(self._report, options.toolbox.slots, self.id)
         self._replacements = 0
         self._abandoned: list[Lane | StageThread[Any, Any]] = []
         self._thread = threading.Thread(target=self._run, name=f"receiver-{self.id}", daemon=True)
@@ -114,6 +118,7 @@ class SessionThread:
         for lane in tuple(self._lanes.values()):
             lane.close()
         self._recognizing.close()
+        self._tools.close()
         if self._passages is not None:
             self._passages.close()
 
@@ -175,6 +180,10 @@ class SessionThread:
             case LookUp(question):
                 if self._passages is not None:
                     self._passages.look_ahead(question)
+            case RunTool(run_id, tool, arguments, key, timeout_s):
+                self._tools.start(run_id, tool, arguments, key, timeout_s)
+            case StopTool(run_id):
+                self._tools.stop(run_id)
             case Respond(lane, request):
                 if not self._lane(lane).submit(request):
                     self._perform(self._core.refuse(request.response_id, time.monotonic()))

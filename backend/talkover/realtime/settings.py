@@ -33,7 +33,7 @@ from talkover.realtime.parameters import (
 from talkover.realtime.turn_detection import TurnDetection, read_turn_detection
 
 S2S_VERSION = 1
-S2S_EVENTS = ("input_transcript", "sources", "metrics", "words", "playback", "state")
+S2S_EVENTS = ("input_transcript", "sources", "metrics", "words", "playback", "state", "tools")
 """groups of events of the extension that a client can ask for"""
 
 _METADATA_PAIRS = 16
@@ -71,6 +71,8 @@ class SessionSettings:
     """as the client named it"""
     speed: float = 1.0
     """0.25 to 1.5"""
+    server_tools: tuple[FunctionTool, ...] = ()
+    """run by the server; clients do not get to see them, and a tool of theirs takes the place of one so named"""
     tracing: Any = None
     truncation: Any = "auto"
     prompt: Any = None
@@ -271,6 +273,8 @@ class ResponsePlan:
     """not part of the conversation"""
     input: tuple[Item | ItemReference, ...] | None
     """replaces the conversation as context; None: the conversation"""
+    server_tools: frozenset[str] = frozenset()
+    """names of those among `tools` that the server runs"""
 
     def request(self, generation: int, response_id: str, prompt: Prompt) -> ResponseRequest:
         """The work for the pipeline."""
@@ -321,6 +325,9 @@ class ResponseOptions:
         """Raises ProtocolError for an unknown voice and for the choice of a tool that is not there."""
         voice_name = settings.voice if self.voice is None else self.voice
         tools = settings.tools if self.tools is None else self.tools
+        own = () if self.tools is not None or self.conversation == "none" else settings.server_tools
+        own = tuple(tool for tool in own if tool.name not in {theirs.name for theirs in tools})
+        tools = (*tools, *own)
         limit = settings.max_output_tokens if self.max_output_tokens is None else self.max_output_tokens
         return ResponsePlan(
             instructions=settings.instructions if self.instructions is None else self.instructions,
@@ -335,6 +342,7 @@ class ResponseOptions:
             metadata=self.metadata,
             out_of_band=self.conversation == "none",
             input=self.input,
+            server_tools=frozenset(tool.name for tool in own),
         )
 
     def _voice_id(self, default: str, resolve_voice: ResolveVoice) -> str:

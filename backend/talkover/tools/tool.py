@@ -6,7 +6,9 @@ author decides what of it may be seen, so keys stay in the closure of `run` and 
 
 from __future__ import annotations
 
+import json
 import re
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +21,8 @@ NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 """what OpenAI-compatible endpoints take as the name of a function"""
 MAX_OUTPUT_CHARS = 16_000
 """a longer result is cut: it goes into every later prompt of the conversation"""
+MAX_RUNNING = 64
+"""tools the process runs at the same time, those included that nobody waits for any more"""
 CUT_NOTE = " ... (the rest was cut)"
 
 
@@ -81,6 +85,7 @@ class Toolbox:
     """All server-side tools by name. Raises ConfigError for names that are twice there or that no endpoint takes."""
 
     def __init__(self, tools: Sequence[Tool] = ()) -> None:
+        self.slots = threading.BoundedSemaphore(MAX_RUNNING)
         self._tools = {tool.name: tool for tool in tools}
         names = [tool.name for tool in tools]
         problems = [f"tools: the name {name!r} is given twice" for name in sorted(set(names)) if names.count(name) > 1]
@@ -107,6 +112,11 @@ class Toolbox:
         for tool in self.tools:
             for close in tool.closes:
                 close()
+
+
+def failure_output(message: str) -> str:
+    """What the model is told of a call that did not work."""
+    return json.dumps({"error": message}, ensure_ascii=False)
 
 
 def cut_output(output: str) -> str:
