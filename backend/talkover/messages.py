@@ -129,6 +129,8 @@ class FunctionTool:
     name: str
     description: str = ""
     parameters: dict[str, Any] = field(default_factory=dict[str, Any])
+    asked_by: str = ""
+    """how users ask for it, for engines without a model: patterns of llm/phrases.py; empty: by its name"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from talkover.agent.opening_hours import OpeningHours, opening_hours, state_sentence
 from talkover.agent.say_rules import SayFilter, SayRules, say_rules
 from talkover.config import AgentSettings, ConfigError
-from talkover.engines import IsStale, LlmCall, LlmEngine, LlmEvent, LlmFinished, LlmText
+from talkover.engines import IsStale, LlmCall, LlmEngine, LlmEvent, LlmFinished, LlmText, answers_from_documents
 from talkover.messages import Prompt
 
 log = logging.getLogger(__name__)
@@ -25,6 +25,7 @@ class DeskResponder:
     ) -> None:
         """`now` tells the time where the desk is."""
         self.name = engine.name
+        self.answers_from_documents = answers_from_documents(engine)
         self._engine = engine
         self._rules = rules
         self._hours = hours

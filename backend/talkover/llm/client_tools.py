@@ -14,6 +14,7 @@ from typing import Any
 
 from talkover.knowledge.words import STOPWORDS, plain_words, stem
 from talkover.llm.numbers import find_number
+from talkover.llm.phrases import Phrases
 from talkover.messages import FunctionTool, Prompt, PromptCallOutput
 
 _NAME_PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
@@ -50,13 +51,18 @@ def demanded_call(prompt: Prompt, text: str) -> ToolCall | None:
 
 
 def meant_call(prompt: Prompt, text: str) -> ToolCall | None:
-    """A call the user's words clearly ask for: they hold every word of its name and all required arguments."""
+    """A call the user's words clearly ask for: they hold every word of its name and all required arguments.
+
+    A tool that says how users ask for it is called for those words alone.
+    """
     if prompt.tool_choice != "auto":
         return None
-    said = {stem(word) for word in plain_words(text)}
+    words = plain_words(text)
+    said = {stem(word) for word in words}
     for tool in prompt.tools:
         name = _telling_words(tool.name)
-        if not name or not name <= said:
+        is_meant = Phrases(tool.asked_by).fits(" ".join(words)) if tool.asked_by else name and name <= said
+        if not is_meant:
             continue
         arguments, missing = _arguments(tool, text)
         if not missing:

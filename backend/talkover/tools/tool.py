@@ -72,13 +72,15 @@ class Tool:
     """asked aloud before it runs, `{name}` standing for arguments: `Shall I cancel order {order_id}?`; empty: not"""
     timeout_s: float | None = None
     """how long it may take; None: `tools.timeout_s`"""
+    asked_by: str = ""
+    """see `FunctionTool`"""
     closes: tuple[Callable[[], None], ...] = field(default=(), hash=False, compare=False)
     """called once when the server ends"""
 
     @property
     def definition(self) -> FunctionTool:
         """What the model gets to see."""
-        return FunctionTool(self.name, self.description, self.parameters)
+        return FunctionTool(self.name, self.description, self.parameters, self.asked_by)
 
 
 class Toolbox:
