@@ -10,12 +10,16 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 
 import uvicorn
 from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
+from talkover.agent.call_tools import call_tools
+from talkover.agent.desk_responder import at_desk, configured_hours, desk_clock
+from talkover.agent.persona import with_persona
 from talkover.config import ConfigError, Settings
 from talkover.engines import Engine, Engines, EngineUnavailable, TtsEngine, voice_library
 from talkover.metrics import Metrics
@@ -30,6 +34,7 @@ from talkover.rest.api import create_api
 from talkover.rest.auth import origin_allowed
 from talkover.rest.clip_transcripts import fill_transcripts
 from talkover.rest.health import Readiness
+from talkover.tools.tool import Toolbox
 from talkover.vad.echo import webrtc_echo_cancellers
 from talkover.vad.endpointing import TurnOptions
 
@@ -98,6 +103,8 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
     `app.state.realtime` is the socket side.
     """
     environ = os.environ if environ is None else environ
+    settings = with_persona(settings)
+    engines = replace(engines, llm=at_desk(engines.llm, settings.agent))
     server = settings.server
     key = environ.get(server.api_key_env) or None
     metrics = Metrics(server.max_sessions)
@@ -106,7 +113,7 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
         raise ConfigError([f"session.voice: must be one of {names}, got {settings.session.voice!r}"])
     realtime = RealtimeServer(
         RealtimeOptions(
-            session=_session_options(settings, engines),
+            session=_session_options(settings, engines, build_toolbox(settings)),
             api_key=key,
             origin_allowed=lambda origin, host: origin_allowed(origin, host, server.allowed_origins),
             lead_ms=settings.session.output_lead_ms,
@@ -146,7 +153,13 @@ def voice_called(tts: TtsEngine, name: str) -> str | None:
     return name if any(voice.id == name for voice in tts.voices()) else tts.aliases().get(name)
 
 
-def _session_options(settings: Settings, engines: Engines) -> SessionOptions:
+def build_toolbox(settings: Settings) -> Toolbox:
+    """What the server runs for the model. Raises ConfigError."""
+    agent = settings.agent
+    return Toolbox(call_tools(agent, configured_hours(agent), desk_clock(agent)))
+
+
+def _session_options(settings: Settings, engines: Engines, toolbox: Toolbox) -> SessionOptions:
     vad = settings.vad
     named = {"vad": engines.vad, "asr": engines.asr, "llm": engines.llm, "tts": engines.tts}
     return SessionOptions(
@@ -156,6 +169,7 @@ def _session_options(settings: Settings, engines: Engines) -> SessionOptions:
         settings=SessionSettings(
             instructions=settings.session.instructions,
             voice=settings.session.voice,
+            server_tools=tuple(tool.definition for tool in toolbox.tools),
             turn_detection=TurnDetection(
                 threshold=vad.threshold,
                 silence_duration_ms=vad.silence_duration_ms,
@@ -175,6 +189,8 @@ def _session_options(settings: Settings, engines: Engines) -> SessionOptions:
             only_documents=settings.knowledge.only,
         ),
         response_timeout_s=settings.llm.first_token_timeout_s + 5,
+        toolbox=toolbox,
+        greeting=settings.agent.greeting,
         resolve_voice=lambda name: voice_called(engines.tts, name),
         info={
             "engines": {slot: engine.name for slot, engine in named.items()},

@@ -17,6 +17,9 @@ MAX_WORDS_S = 20.0
 SPEECH_BEGINS_S = 8.0
 """a model has begun with those words by then, or says none"""
 
+HANG_UP_AFTER_S = 0.7
+"""the client plays what it has; and a caller may still say something"""
+
 Kind = Literal["handover", "end_call"]
 
 
@@ -110,5 +113,5 @@ class Call:
         if signalled is None:
             return None
         if is_free and signalled.was_spoken:
-            return agent_quiet_s
+            return agent_quiet_s + (HANG_UP_AFTER_S if signalled.kind == "end_call" else 0.0)
         return signalled.at_s + (SPEECH_BEGINS_S if is_free else MAX_WORDS_S)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 from talkover.messages import Source, SourcesFound, Transcript, Word
 from talkover.realtime.actions import Outbox
+from talkover.realtime.conversation import Conversation
 from talkover.realtime.fields import JsonObject
 from talkover.realtime.response import Response
 from talkover.realtime.settings import S2s
@@ -15,6 +17,8 @@ from talkover.realtime.tool_runs import Call
 DUCKED_GAIN = 0.25
 DUCK_RAMP_MS = 40
 RELEASE_RAMP_MS = 120
+MAX_HANDED_OVER = 40
+"""newest items that a human gets to see"""
 MAX_QUOTED_CHARACTERS = 1500
 """of a passage, for people to read"""
 
@@ -119,6 +123,21 @@ class Extension:
         if self.wants("tools"):
             place: JsonObject = {"response_id": call.batch, "item_id": call.item_id, "call_id": call.call_id}
             self._outbox.send({"type": f"s2s.tool.{state}", **place, "name": call.name, **details})
+
+    def handover(self, reason: str, conversation: Conversation) -> None:
+        """A human shall take over: why, and what was said so far."""
+        if self.wants("call"):
+            said: list[JsonObject] = [
+                {"role": entry.item.role, "text": entry.heard_text[:MAX_QUOTED_CHARACTERS]}
+                for entry in islice(conversation.newest_first(), MAX_HANDED_OVER)
+                if entry.item.type == "message" and entry.heard_text and not entry.is_filler
+            ]
+            self._outbox.send({"type": "s2s.handover", "reason": reason, "said": said[::-1]})
+
+    def call_ended(self) -> None:
+        """The agent hangs up; the connection is closed next."""
+        if self.wants("call"):
+            self._outbox.send({"type": "s2s.call.ended"})
 
     def metrics(self, response: Response, interrupted_at_ms: int | None) -> None:
         if self.wants("metrics"):

@@ -22,6 +22,7 @@ from talkover.pipeline.passages import PassageOptions
 from talkover.pipeline.receiver import InputOverflow, Receiver, ReceiverEvent, SpeechPiece
 from talkover.realtime.actions import Action, Close, LookUp, NextId, Outbox, StageError
 from talkover.realtime.answers import Answers
+from talkover.realtime.call import Call, Greet, HandOver, HangUp
 from talkover.realtime.conversation import Conversation, Entry
 from talkover.realtime.errors import ProtocolError
 from talkover.realtime.events import (
@@ -102,6 +103,8 @@ class SessionOptions:
     toolbox: Toolbox = field(default_factory=Toolbox)
     """what the server runs for the model"""
     tool_limits: ToolLimits = ToolLimits()
+    greeting: str = ""
+    """what the agent opens a conversation with; empty: it waits"""
     echo_canceller: Callable[[], EchoCanceller] | None = None
     """makes one for a session; None: clients cancel their echo themselves"""
 
@@ -155,6 +158,7 @@ class RealtimeSession:
         self._situation = Situation(self._conversation)
         self._situation.expect_for(options.settings.server_tools)
         self._lookahead = Lookahead()
+        self._call = Call(options.greeting)
         self._due: UserTurn | None = None
         self._answering: UserTurn | None = None
         self._apology_due = False
@@ -169,6 +173,7 @@ class RealtimeSession:
     def open(self, now_s: float) -> list[Action]:
         """The connection is there."""
         self._expires_s = now_s + self._options.lifetime_s
+        self._call.opened(now_s)
         self._outbox.send({"type": "session.created", "session": self._session_wire()})
         return self._outbox.take()
 
@@ -191,6 +196,7 @@ class RealtimeSession:
             self._turns.failed(happened.item_id, happened.error, now_s)
         elif isinstance(happened, ToolFinished):
             self._tools.finished(happened, now_s)
+            self._call.signalled(happened.signal, now_s)
         elif isinstance(happened, CallAhead):
             self._call_ahead(happened, now_s)
         elif happened is not None:
@@ -200,6 +206,7 @@ class RealtimeSession:
         self._watch(now_s)
         self._answer_if_due(now_s)
         self._speak_for_tools(now_s)
+        self._go_through_call(now_s)
         return self._outbox.take()
 
     @property
@@ -221,8 +228,8 @@ class RealtimeSession:
         if idle_at_s is not None:
             deadlines.append(idle_at_s)
         tools_at_s = self._tools.deadline_s(self._line_is_free, self._answers.playback.ends_s())
-        if tools_at_s is not None:
-            deadlines.append(tools_at_s)
+        call_at_s = self._call.deadline_s(self._line_is_free, self._answers.playback.ends_s())
+        deadlines += [at_s for at_s in (tools_at_s, call_at_s) if at_s is not None]
         return max(0.0, min(deadlines) - now_s)
 
     def refuse(self, response_id: str, now_s: float) -> list[Action]:
@@ -257,6 +264,7 @@ class RealtimeSession:
                 self._outbox.send({"type": "input_audio_buffer.cleared"})
             case SessionUpdate():
                 self._update(event.session)
+                self._call.configured(now_s)
             case ItemCreate():
                 self._create_item(event, now_s)
             case ItemRetrieve(item_id=item_id):
@@ -387,6 +395,7 @@ class RealtimeSession:
                 self._answers.go_on()
             case SpeechStarted():
                 self._idle_prompts = 0
+                self._call.user_spoke()
                 self._turns.started(event)
                 if may_interrupt:
                     self._interrupt(event.is_certain, now_s)
@@ -491,6 +500,25 @@ class RealtimeSession:
         if speech.say is not None:
             self._answering = None
 
+    def _go_through_call(self, now_s: float) -> None:
+        """Greet, hand over to a human, hang up."""
+        has_begun = self._conversation.last_id is not None
+        step = self._call.step(self._line_is_free, has_begun, self._answers.playback.ends_s(), now_s)
+        match step:
+            case Greet(text):
+                timeline = Timeline()
+                timeline.mark("requested", now_s)
+                plan = ResponseOptions().resolve(self._settings, self._options.resolve_voice)
+                self._begin(replace(plan, metadata={"s2s": "greeting"}), timeline, None, now_s, text)
+                self._answering = None
+            case HandOver(reason):
+                self._extension.handover(reason, self._conversation)
+            case HangUp():
+                self._extension.call_ended()
+                self._close(1000, "call ended")
+            case None:
+                pass
+
     # ------------------------------------------------------------------------------------------------ the agent
 
     def _answer_if_due(self, now_s: float) -> None:
@@ -531,8 +559,11 @@ class RealtimeSession:
             self._prompt_idle_user(now_s)
         if now_s >= self._expires_s:
             self._outbox.send(ProtocolError("session_expired", "The session has reached its maximum duration").event())
-            self._outbox.act(Close(1001, "session expired"))
-            self._closed = True
+            self._close(1001, "session expired")
+
+    def _close(self, code: int, reason: str) -> None:
+        self._outbox.act(Close(code, reason))
+        self._closed = True
 
     def _idle_at_s(self) -> float | None:
         """When silence is answered; None when it is not."""

@@ -33,7 +33,7 @@ from talkover.realtime.parameters import (
 from talkover.realtime.turn_detection import TurnDetection, read_turn_detection
 
 S2S_VERSION = 1
-S2S_EVENTS = ("input_transcript", "sources", "metrics", "words", "playback", "state", "tools")
+S2S_EVENTS = ("input_transcript", "sources", "metrics", "words", "playback", "state", "tools", "call")
 """groups of events of the extension that a client can ask for"""
 
 _METADATA_PAIRS = 16
