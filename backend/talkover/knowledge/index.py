@@ -1,0 +1,90 @@
+"""A searchable state of the documents. Never changed: a new one takes its place while searches in the old one end."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from talkover.engines import IsStale
+from talkover.knowledge.bm25 import WordIndex
+from talkover.knowledge.chunking import Chunk, chunks_of, source_of
+from talkover.knowledge.documents import Document
+from talkover.knowledge.embedding import Embedder
+from talkover.knowledge.fusion import best_of, fused_scores
+from talkover.knowledge.reranking import Reranker
+from talkover.knowledge.vectors import VectorStore
+from talkover.messages import Source
+
+DENSE_CANDIDATES = 100
+"""chunks that the search by meaning names; all others count as little as the last of them"""
+RERANKED = 20
+"""chunks that a cross-encoder reads with the question"""
+
+
+class Index:
+    """Chunks of the documents, their words, and where their vectors are."""
+
+    def __init__(
+        self,
+        documents: Sequence[Document],
+        embedder: Embedder | None = None,
+        vectors: VectorStore | None = None,
+        reranker: Reranker | None = None,
+    ) -> None:
+        self.documents = tuple(documents)
+        self.chunks = tuple(chunks_of(documents))
+        self._words = WordIndex(self.chunks)
+        self._embedder = embedder
+        self._vectors = vectors
+        self._reranker = reranker
+        self._places: defaultdict[str, list[int]] = defaultdict(list)
+        for at, chunk in enumerate(self.chunks):
+            self._places[chunk.id].append(at)
+
+    def unembedded(self) -> list[Chunk]:
+        """Chunks whose vector is missing, each once."""
+        if self._vectors is None:
+            return []
+        known = self._vectors.known()
+        return [self.chunks[places[0]] for name, places in self._places.items() if name not in known]
+
+    def ids(self) -> frozenset[str]:
+        return frozenset(self._places)
+
+    def search(self, question: str, limit: int, is_stale: IsStale, min_score: float = 0.0) -> tuple[Source, ...]:
+        """Passages of at least `min_score` (0 to 1), best first, one per section. Raises EngineFailed."""
+        if not self.chunks or not question.strip():
+            return ()
+        words = self._words.scores(question)
+        if is_stale():
+            return ()
+        scores = fused_scores(words, self._meaning(question))
+        if is_stale():
+            return ()
+        best = best_of(scores, max(limit * 4, RERANKED), min_score)
+        if self._reranker is not None and best:
+            relevance = self._reranker.scores(question, [self.chunks[at].wording for at in best[:RERANKED]])
+            best = [at for _, at in sorted(zip(relevance, best, strict=False), key=lambda pair: -pair[0])]
+        found: dict[tuple[str, int], Source] = {}
+        for at in best:
+            chunk = self.chunks[at]
+            if len(found) < limit and chunk.section not in found:
+                found[chunk.section] = source_of(chunk, float(scores[at]))
+        return () if is_stale() else tuple(found.values())
+
+    def _meaning(self, question: str) -> NDArray[np.float32] | None:
+        """(chunks,) cosine similarity; None where there is nothing to compare with."""
+        if self._embedder is None or self._vectors is None:
+            return None
+        found = self._vectors.search(self._embedder.of_question(question), DENSE_CANDIDATES)
+        if not found:
+            return None
+        least = max(0.0, found[-1][1]) if len(found) == DENSE_CANDIDATES else 0.0
+        similarity = np.full(len(self.chunks), least, np.float32)
+        for name, cosine in found:
+            for at in self._places.get(name, ()):
+                similarity[at] = cosine
+        return similarity
