@@ -23,7 +23,7 @@ TELLING_SHARE = 0.5
 _LEANING = re.compile(r"^(?:and|but|or|then|what about|how about|what if)\b|^(?:那|还有)|呢[?？]?$", re.IGNORECASE)
 _PRONOUNS = frozenset(("it", "its", "they", "them", "their", "that", "this", "these", "those", "there", "one"))
 _CJK_PRONOUNS = re.compile("[它这那]")
-_SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])")
+_CLAUSE_ENDS = re.compile(r"(?<=[.!?,;:])\s+|(?<=[。！？，；：])")
 _DECLINES = re.compile(
     r"(?:n.t|not|unable to) (?:find|found|see|have)\b|(?:n.t|not) (?:in|mentioned|covered)\b.*\b(?:document|passage)|"
     r"找不到|没有?找到|没有?提到|未提及",
@@ -68,9 +68,9 @@ class Attribution:
         """what the answer said beyond the question, and no passage given so far explains"""
 
     def feed(self, text: str) -> tuple[Source, ...]:
-        """Take the next piece of the answer; the passages that its sentences so far show to be used, each once."""
+        """Take the next piece of the answer; the passages that its clauses so far show to be used, each once."""
         self._text += text
-        ends = [match.end() for match in _SENTENCE_ENDS.finditer(self._text)]
+        ends = [match.end() for match in _CLAUSE_ENDS.finditer(self._text)]
         return self._used(self._text[: ends[-1]]) if ends and ends[-1] > self._judged else ()
 
     def flush(self) -> tuple[Source, ...]:
@@ -79,8 +79,8 @@ class Attribution:
 
     def _used(self, answer: str) -> tuple[Source, ...]:
         self._judged = len(answer)
-        sentences = [sentence for sentence in _SENTENCE_ENDS.split(answer) if not _DECLINES.search(sentence)]
-        self._told = _stems(" ".join(sentences)) - self._asked
+        clauses = [clause for clause in _CLAUSE_ENDS.split(answer) if not _DECLINES.search(clause)]
+        self._told = _stems(" ".join(clauses)) - self._asked
         if not self._told:
             return ()
         is_cjk = contains_cjk(answer)
