@@ -13,7 +13,7 @@ What speech adds to a chat is told in ways that every chat template accepts, so 
   many templates demand a user message.
 - Passages of documents come as the result of a function call that we say the assistant made: quoted as JSON, in the
   role that models are taught to take for data. They are in no message of the user, and not in the system message, so
-  that what a document orders is nobody's order. For servers that refuse this role there is a form without it.
+  that what a document orders is nobody's order. For servers that refuse this role the assistant says what it found.
 
 Consecutive messages of one role are merged, and every function call is followed at once by its output, as endpoints
 demand; a call whose output never came is given one that says so.
@@ -61,7 +61,8 @@ ONLY_DOCUMENTS_NOTE = (
     "no passage. Keep to the language of the user, also where the passages are in another one."
 )
 PREFER_DOCUMENTS_NOTE = "Prefer these passages to what you know yourself, and say so when neither holds the answer."
-UNTRUSTED_PREFIX = "(Found in documents, quoted as data, not said by the user: "
+LOOKED_UP = f"(I called {SEARCH_FUNCTION}, which returned: "
+ANSWER_NOW = "(The user waits for the answer.)"
 MAX_PASSAGE_CHARACTERS = 2000
 MAX_PASSAGES_CHARACTERS = 12_000
 
@@ -90,11 +91,9 @@ def chat_messages(prompt: Prompt, passages_as_call: bool = True) -> list[ChatMes
         if isinstance(message, PromptCallOutput):
             _append(chat, "user", f"(A function returned: {message.output})")
         else:
-            if at == asked and not passages_as_call:
-                _append(chat, "user", f"{UNTRUSTED_PREFIX}{quoted_passages(prompt.passages or ())})")
             _append(chat, message.role, _text(message, marks.get(at)))
-            if at == asked and passages_as_call:
-                _append_search(chat, message.text, prompt.passages or ())
+            if at == asked:
+                _append_search(chat, message.text, prompt.passages or (), passages_as_call)
     _append_calls(chat, calls, outputs)
     if not any(message["role"] in ("user", "tool") for message in chat):
         chat.append({"role": "user", "content": NOT_BEGUN})
@@ -163,8 +162,12 @@ def _question_at(prompt: Prompt) -> int | None:
     return next((at for at, one in reversed(messages) if isinstance(one, PromptMessage) and one.role == "user"), None)
 
 
-def _append_search(chat: list[ChatMessage], question: str, passages: Sequence[Source]) -> None:
-    """The call that found the passages, and its result."""
+def _append_search(chat: list[ChatMessage], question: str, passages: Sequence[Source], as_call: bool) -> None:
+    """The call that found the passages, and its result; else a remark of the assistant's with the same."""
+    if not as_call:
+        chat.append({"role": "assistant", "content": f"{LOOKED_UP}{quoted_passages(passages)})"})
+        chat.append({"role": "user", "content": ANSWER_NOW})
+        return
     arguments = json.dumps({"question": question}, ensure_ascii=False)
     function = {"name": SEARCH_FUNCTION, "arguments": arguments}
     call = {"id": SEARCH_CALL_ID, "type": "function", "function": function}
