@@ -21,20 +21,23 @@ from talkover.agent.call_tools import call_tools
 from talkover.agent.desk_responder import at_desk, configured_hours, desk_clock
 from talkover.agent.persona import with_persona
 from talkover.config import ConfigError, Settings
-from talkover.engines import Engine, Engines, EngineUnavailable, TtsEngine, voice_library
+from talkover.engines import Engine, Engines, EngineUnavailable, LlmEngine, TtsEngine, voice_library
+from talkover.knowledge.retriever import DocumentRetriever, create_retriever
 from talkover.metrics import Metrics
 from talkover.pipeline.passages import PassageOptions
 from talkover.realtime.server import RealtimeOptions, RealtimeServer
 from talkover.realtime.session import SessionOptions
 from talkover.realtime.settings import SessionSettings, TurnDetection
+from talkover.realtime.tool_runs import ToolLimits
 from talkover.realtime.transport import LingeringProtocol
 from talkover.registry import Slot, create_engine
-from talkover.resources import resource
+from talkover.resources import knowledge_folder, resource
 from talkover.rest.api import create_api
 from talkover.rest.auth import origin_allowed
 from talkover.rest.clip_transcripts import fill_transcripts
 from talkover.rest.health import Readiness
 from talkover.tools.tool import Toolbox
+from talkover.tools.toolbox import load_toolbox
 from talkover.vad.echo import webrtc_echo_cancellers
 from talkover.vad.endpointing import TurnOptions
 
@@ -94,7 +97,30 @@ def build_engines(settings: Settings) -> Engines:
         for engine in built.values():
             engine.close()
         raise EngineUnavailable("\n".join(problems))
-    return Engines(**built)  # pyright: ignore[reportArgumentType]
+    engines = Engines(**built)  # pyright: ignore[reportArgumentType]
+    try:
+        return replace(engines, retriever=build_retriever(settings, engines.llm))
+    except EngineUnavailable:
+        engines.close()
+        raise
+
+
+def build_retriever(settings: Settings, llm: LlmEngine) -> DocumentRetriever:
+    """The documents that answers of `llm` are given from, ready to be searched. Raises EngineUnavailable.
+
+    An engine that searches by itself does so in the shipped documents, too, and is told of every change.
+    """
+    use_documents = getattr(llm, "use_documents", None)
+    folder = settings.knowledge.path if use_documents is None else knowledge_folder(settings.knowledge.path)
+    retriever = create_retriever(settings, folder, words_only=use_documents is not None)
+    try:
+        retriever.warmup()
+    except EngineUnavailable:
+        retriever.close()
+        raise
+    if use_documents is not None:
+        retriever.on_change(use_documents)
+    return retriever
 
 
 def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] | None = None) -> FastAPI:
@@ -111,9 +137,10 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
     if voice_called(engines.tts, settings.session.voice) is None:
         names = ", ".join([*(voice.id for voice in engines.tts.voices()), *engines.tts.aliases()])
         raise ConfigError([f"session.voice: must be one of {names}, got {settings.session.voice!r}"])
+    toolbox = build_toolbox(settings)
     realtime = RealtimeServer(
         RealtimeOptions(
-            session=_session_options(settings, engines, build_toolbox(settings)),
+            session=_session_options(settings, engines, toolbox),
             api_key=key,
             origin_allowed=lambda origin, host: origin_allowed(origin, host, server.allowed_origins),
             lead_ms=settings.session.output_lead_ms,
@@ -138,6 +165,7 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
         readiness=lambda: Readiness(True, realtime.active_sessions, server.max_sessions),
     )
     app.state.realtime = realtime
+    app.state.toolbox = toolbox
 
     async def realtime_endpoint(websocket: WebSocket) -> None:
         await realtime.endpoint(websocket)
@@ -156,11 +184,11 @@ def voice_called(tts: TtsEngine, name: str) -> str | None:
 def build_toolbox(settings: Settings) -> Toolbox:
     """What the server runs for the model. Raises ConfigError."""
     agent = settings.agent
-    return Toolbox(call_tools(agent, configured_hours(agent), desk_clock(agent)))
+    return load_toolbox(settings, tuple(call_tools(agent, configured_hours(agent), desk_clock(agent))))
 
 
 def _session_options(settings: Settings, engines: Engines, toolbox: Toolbox) -> SessionOptions:
-    vad = settings.vad
+    vad, knowledge = settings.vad, settings.knowledge
     named = {"vad": engines.vad, "asr": engines.asr, "llm": engines.llm, "tts": engines.tts}
     return SessionOptions(
         model=engines.llm.name,
@@ -184,12 +212,13 @@ def _session_options(settings: Settings, engines: Engines, toolbox: Toolbox) -> 
         pre_roll_ms=vad.prefix_padding_ms,
         asr_timeout_s=settings.asr.timeout_s + 2,
         passages=PassageOptions(
-            limit=settings.knowledge.passages,
-            timeout_s=settings.knowledge.timeout_ms / 1000,
-            only_documents=settings.knowledge.only,
+            limit=knowledge.passages,
+            timeout_s=knowledge.timeout_ms / 1000,
+            only_documents=knowledge.path is not None if knowledge.only is None else knowledge.only,
         ),
         response_timeout_s=settings.llm.first_token_timeout_s + 5,
         toolbox=toolbox,
+        tool_limits=ToolLimits(settings.tools.timeout_s, settings.tools.max_steps, settings.tools.max_calls),
         greeting=settings.agent.greeting,
         resolve_voice=lambda name: voice_called(engines.tts, name),
         info={
@@ -219,6 +248,7 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         realtime: RealtimeServer = self._app.state.realtime
         await realtime.shutdown()
+        await asyncio.to_thread(self._app.state.toolbox.close)
         await super().shutdown(sockets)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, cast, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -240,8 +240,9 @@ class KnowledgeSettings(Section):
     """variable that holds its key; unset or empty: no key"""
     min_score: Unit = 0.2
     """passages that fit less, 0 to 1, do not count as found"""
-    only: bool = True
-    """a model answers questions of fact from the documents alone, and says so when it finds nothing there"""
+    only: bool | None = None
+    """a model answers questions of fact from the documents alone, and says so when it finds nothing there; none: where
+    `path` is set"""
     passages: Annotated[int, Field(ge=1, le=20)] = 4
     """how many a model gets to see for an answer"""
     timeout_ms: Annotated[int, Field(ge=10, le=10_000)] = 300
@@ -304,6 +305,75 @@ class AgentSettings(Section):
         return value
 
 
+Confirmations = Annotated[dict[str, str], Field(max_length=100)]
+"""name of a tool -> what is asked aloud before it runs, `{argument}` standing for its arguments"""
+
+
+class OpenapiSettings(Section):
+    document: str
+    """file or http address of an OpenAPI 3 document, JSON or YAML"""
+    base_url: str | None = None
+    """none: the document's first server"""
+    operations: tuple[str, ...] = ()
+    """operationIds to offer; empty: all, 64 at most"""
+    confirm: Confirmations = Field(default_factory=dict[str, str])
+    api_key_env: str | None = None
+    """variable that holds the key of that service"""
+    api_key_header: str = "Authorization"
+    """where the key goes; in Authorization as `Bearer <key>`"""
+
+
+class McpSettings(Section):
+    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,32}$")]
+    command: tuple[str, ...] = ()
+    """starts a server that speaks over its standard input and output"""
+    url: str | None = None
+    """address of a server that speaks streamable HTTP; exactly one of `command` and `url`"""
+    env: tuple[str, ...] = ()
+    """variables handed on to `command` beside PATH and the like"""
+    api_key_env: str | None = None
+    """variable that holds the key for `url`"""
+    tools: tuple[str, ...] = ()
+    """tools to offer; empty: all, 64 at most"""
+    confirm: Confirmations = Field(default_factory=dict[str, str])
+
+    @model_validator(mode="after")
+    def _one_transport(self) -> Self:
+        if bool(self.command) == (self.url is not None):
+            raise ValueError("must have exactly one of command and url")
+        return self
+
+
+class ToolsSettings(Section):
+    functions: tuple[str, ...] = ()
+    """Python files (`orders.py`) or modules with functions marked by `talkover.tools.functions.tool`"""
+    openapi: tuple[OpenapiSettings, ...] = ()
+    mcp: tuple[McpSettings, ...] = ()
+    timeout_s: Annotated[float, Field(gt=0, le=600)] = 20
+    """for one call of a tool without a time of its own"""
+    max_steps: Annotated[int, Field(ge=1, le=20)] = 5
+    """rounds of calls the model may make in one turn of the user"""
+    max_calls: Annotated[int, Field(ge=1, le=32)] = 8
+    """calls that run at the same time in one session"""
+
+
+class SearchSettings(Section):
+    engine: Literal["none", "serper", "tavily", "brave", "searxng"] = "none"
+    """who searches the web when the model asks for it; none: no such tool"""
+    base_url: str | None = None
+    """none: the provider's own; searxng needs one"""
+    api_key_env: str | None = None
+    """variable that holds the key; none: SERPER_API_KEY, TAVILY_API_KEY or BRAVE_API_KEY"""
+    results: Annotated[int, Field(ge=1, le=10)] = 5
+    pages: Annotated[int, Field(ge=0, le=5)] = 0
+    """results whose page is read, too (extra `web`)"""
+    timeout_s: Annotated[float, Field(gt=0, le=60)] = 8
+    """for a search with its pages"""
+    cache_minutes: Annotated[float, Field(ge=0, le=1440)] = 10
+    max_page_kib: Annotated[int, Field(ge=16, le=8192)] = 1024
+    """read of a page at most"""
+
+
 class Settings(Section):
     server: ServerSettings = ServerSettings()
     session: SessionDefaults = SessionDefaults()
@@ -315,6 +385,8 @@ class Settings(Section):
     models: ModelsSettings = ModelsSettings()
     agent: AgentSettings = AgentSettings()
     memory: MemorySettings = MemorySettings()
+    tools: ToolsSettings = ToolsSettings()
+    search: SearchSettings = SearchSettings()
 
 
 def load_settings(
@@ -383,10 +455,27 @@ def _resolve_paths(tree: dict[str, Any], folder: Path) -> None:
         values = tree.get(section)
         if isinstance(values, dict) and isinstance(values.get(key), str) and values[key] != "none":
             values[key] = str(folder / Path(values[key]).expanduser())
+    tools = tree.get("tools")
+    if isinstance(tools, dict):
+        _resolve_tool_paths(tools, folder)
     for section, key in _MODEL_KEYS:
         values = tree.get(section)
         if isinstance(values, dict) and isinstance(values.get(key), str) and values[key].startswith((".", "~")):
             values[key] = str(folder / Path(values[key]).expanduser())
+
+
+def _resolve_tool_paths(tools: dict[str, Any], folder: Path) -> None:
+    functions = tools.get("functions")
+    if isinstance(functions, list):
+        tools["functions"] = [
+            str(folder / Path(name).expanduser()) if isinstance(name, str) and name.endswith(".py") else name
+            for name in cast("list[Any]", functions)
+        ]
+    services = tools.get("openapi")
+    for service in cast("list[Any]", services) if isinstance(services, list) else ():
+        document = service.get("document") if isinstance(service, dict) else None
+        if isinstance(document, str) and not document.startswith(("http://", "https://")):
+            service["document"] = str(folder / Path(document).expanduser())
 
 
 def _assign(tree: dict[str, Any], keys: Sequence[str], value: str, origin: str, problems: list[str]) -> None:

@@ -81,11 +81,11 @@ def function_tool(function: Callable[..., Any], *, name: str = "", description: 
     )
 
 
-def load_functions(module: str, folder: Path) -> list[Tool]:
-    """The tools of a Python file (`orders.py`, counted from `folder`) or an importable module. Raises ConfigError."""
+def load_functions(module: str) -> list[Tool]:
+    """The tools of a Python file (`orders.py`) or an importable module. Raises ConfigError."""
     try:
         if module.endswith(".py"):
-            path = folder / Path(module).expanduser()
+            path = Path(module)
             spec = importlib.util.spec_from_file_location(f"talkover_tools_{path.stem}", path)
             if spec is None or spec.loader is None:
                 raise ImportError(f"{path} is no Python file")
