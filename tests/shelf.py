@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from talkover.engines import DocumentInfo, DocumentRefused, EngineFailed, IsStale
 from talkover.messages import Source
 
+SOME = DocumentInfo("some.md", "Some", "some.md", 100, 1, False)
+"""a document about nothing that is asked"""
+
 
 def passage(title: str, text: str, path: str = "") -> Source:
     return Source(path or title, title, path or f"{title.lower()}.md", text[:80], 1.0, text)
@@ -43,7 +46,8 @@ class Shelf:
         return tuple(one for one in found if isinstance(one, Source))[:limit]
 
     def documents(self) -> tuple[DocumentInfo, ...]:
-        return ()
+        sources = [one for one in self._passages.values() if isinstance(one, Source)]
+        return (SOME, *(DocumentInfo(one.id, one.title, one.path, len(one.text), 1, False) for one in sources))
 
     def add(self, path: str, content: bytes) -> DocumentInfo:
         raise DocumentRefused("full", f"{path} has no place here")

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from fakes import Driver, ScriptedLlm, fake_engines, never, wait_until
 from shelf import Shelf, passage
-from talkover.engines import EngineFailed
+from talkover.engines import DocumentInfo, EngineFailed
 from talkover.messages import Prompt, PromptMessage, ResponseRequest, SourcesFound, TextDelta, VoiceSettings
 from talkover.pipeline.passages import KEPT_FOR_S, PassageFinder, PassageOptions
 from talkover.pipeline.responder import Responder
@@ -142,6 +142,17 @@ def test_a_declined_question_names_no_source_and_the_model_is_told_that_nothing_
 def test_a_response_to_nothing_searches_nothing() -> None:
     llm, shelf = ScriptedLlm("Welcome!"), Shelf({})
     respond(shelf, llm)
+    assert llm.prompts[0].passages is None
+    assert shelf.questions == []
+
+
+def test_without_any_document_a_model_answers_as_it_would() -> None:
+    class EmptyShelf(Shelf):
+        def documents(self) -> tuple[DocumentInfo, ...]:
+            return ()
+
+    llm, shelf = ScriptedLlm("The moon is far."), EmptyShelf({})
+    respond(shelf, llm, "How far is the moon?")
     assert llm.prompts[0].passages is None
     assert shelf.questions == []
 

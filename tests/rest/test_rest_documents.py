@@ -30,7 +30,7 @@ def never() -> bool:
 @pytest.fixture(scope="module", autouse=True)
 def indexed_before() -> None:
     """The library behind the index keeps a thread of its own from its first use on, which no test here leaves."""
-    WordIndex(chunks_of((parse_document("a.md", "# A\n\nWords."),)))
+    WordIndex(tuple(chunks_of((parse_document("a.md", "# A\n\nWords."),))))
 
 
 @pytest.fixture

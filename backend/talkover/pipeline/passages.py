@@ -62,6 +62,11 @@ class PassageFinder:
         self._thread = threading.Thread(target=self._run, name=f"passages-{label}", daemon=True)
         self._thread.start()
 
+    @property
+    def has_documents(self) -> bool:
+        """Whether there is anything to search; documents come and go."""
+        return bool(self._retriever.documents())
+
     def look_ahead(self, question: str) -> None:
         """Search for what the user seems to ask. Does not wait."""
         with self._changed:

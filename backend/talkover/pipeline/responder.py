@@ -78,7 +78,7 @@ class Responder:
     def _with_passages(self, item: ResponseRequest, is_stale: IsStale) -> ResponseRequest:
         """The request with what the documents hold for it; the conversation itself never gets to hold it."""
         question = question_of(item.prompt.messages)
-        if self._passages is None or not question:
+        if self._passages is None or not question or not self._passages.has_documents:
             return item
         passages = self._passages.passages(question, is_stale)
         prompt = replace(item.prompt, passages=passages, only_documents=self._passages.options.only_documents)
