@@ -100,8 +100,11 @@
  *   | {type: "s2s.response.search_started", response_id: string, search_id: string, kind: string, query: string}
  *   | {type: "s2s.response.sources", response_id: string, search_id: string, sources: Source[], error?: string}
  *   | {type: "s2s.tool.started", call_id: string, name: string}
+ *   | {type: "s2s.tool.asked", call_id: string, name: string}
  *   | {type: "s2s.tool.finished", call_id: string, name: string, elapsed_ms?: number}
  *   | {type: "s2s.tool.failed", call_id: string, name: string, elapsed_ms?: number, error?: string}
+ *   | {type: "s2s.handover", reason: string}
+ *   | {type: "s2s.call.ended"}
  *   | {type: "s2s.playback.gain", gain: number, ramp_ms: number, reason: string}
  *   | {type: "s2s.item.heard", item_id: string, transcript: string, heard_chars: number, audio_end_ms: number}
  *   | TurnMetrics} ServerEvent

@@ -93,6 +93,7 @@ function dispatch(event) {
   }
   // nobody is listened to without a server to hear it
   if (stamped.type === "page.connection" && stamped.status === "failed") closeMicrophone();
+  if (stamped.type === "s2s.call.ended") end();
   if (stamped.type === "session.updated") settingsView.setApplied("In effect");
   if (stamped.type === "s2s.session.info") settingsView.setServer(state.server);
   for (const command of commandsFor(before, stamped, state)) carryOut(command);

@@ -213,6 +213,7 @@ const ANSWER = {
     return { ...state, evidence: { ...recent(state.evidence), [event.response_id]: { query: null, sources } } };
   },
   "s2s.tool.started": (state, event) => ({ ...state, tools: withStarted(state.tools, event.call_id, event.name) }),
+  "s2s.tool.asked": (state, event) => ({ ...state, tools: withChanged(state.tools, event.call_id, { status: "asked" }) }),
   "s2s.tool.finished": (state, event) => ({
     ...state,
     tools: withChanged(state.tools, event.call_id, { status: "done", elapsedMs: event.elapsed_ms ?? null }),
@@ -221,6 +222,7 @@ const ANSWER = {
     ...state,
     tools: withChanged(state.tools, event.call_id, { status: "failed", error: event.error ?? "" }),
   }),
+  "s2s.handover": (state) => withNotice(state, "A person is being asked to take over."),
   "response.done": (state, event) => {
     const { response } = event;
     const ended = { ...state, responseId: state.responseId === response.id ? null : state.responseId };

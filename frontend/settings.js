@@ -53,6 +53,7 @@ export const EXTENSION_EVENTS = Object.freeze([
   "words",
   "playback",
   "state",
+  "call",
 ]);
 
 const STORAGE_KEY = "talkover.settings";

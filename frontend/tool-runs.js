@@ -1,7 +1,7 @@
 // @ts-check
 /** Tools the agent uses on the server, as the page shows them. Pure. */
 
-/** @typedef {"running" | "done" | "failed"} ToolStatus */
+/** @typedef {"running" | "asked" | "done" | "failed"} ToolStatus `asked`: it waits for the person's consent */
 /** @typedef {{callId: string, name: string, status: ToolStatus, elapsedMs: number | null, error: string}} ToolRun */
 
 const MAX_RUNS = 50;
@@ -35,8 +35,9 @@ export function withChanged(runs, callId, change) {
  * @returns {ToolRun[]}
  */
 export function withAbandoned(runs) {
-  if (!runs.some((run) => run.status === "running")) return runs;
-  return runs.map((run) => (run.status === "running" ? { ...run, status: "failed", error: "the connection was lost" } : run));
+  const isOpen = (/** @type {ToolRun} */ run) => run.status === "running" || run.status === "asked";
+  if (!runs.some(isOpen)) return runs;
+  return runs.map((run) => (isOpen(run) ? { ...run, status: "failed", error: "the connection was lost" } : run));
 }
 
 /**
@@ -47,6 +48,7 @@ export function runText({ name, status, elapsedMs, error }) {
   const tool = name.replace(/[_-]+/g, " ").trim();
   const took = elapsedMs === null ? "" : `, ${(elapsedMs / 1000).toFixed(1)} s`;
   if (status === "running") return `Using ${tool}`;
+  if (status === "asked") return `Waiting for your consent: ${tool}`;
   if (status === "done") return `Used ${tool}${took}`;
   return `${tool[0]?.toUpperCase() ?? ""}${tool.slice(1)} failed${error ? `: ${error}` : ""}`;
 }
