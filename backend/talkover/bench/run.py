@@ -29,6 +29,7 @@ from talkover.bench import (
     ready,
     recognition,
     report,
+    retrieval,
 )
 from talkover.bench.duplex import calls as duplex
 from talkover.bench.figures import PartResult
@@ -47,10 +48,11 @@ PARTS: dict[str, Callable[[Setting], PartResult]] = {
     "capacity": capacity.measure,
     "vad": detection.measure,
     "recognition": recognition.measure,
+    "retrieval": retrieval.measure,
     "paraformer": paraformer.measure,
     "cosyvoice2": cosyvoice2.measure,
 }
-NOT_IN_QUICK = ("duplex", "vad", "recognition", "paraformer", "cosyvoice2")
+NOT_IN_QUICK = ("duplex", "vad", "recognition", "retrieval", "paraformer", "cosyvoice2")
 SWITCH_INTERVAL_S = 0.001
 """the clients' threads must not wait for each other for longer than what is measured"""
 USAGE_FAULT = 2

@@ -19,8 +19,7 @@ def fused_scores(words: Scores, meaning: Scores | None, dense_share: float = DEN
     """
     if meaning is None:
         return words
-    share = np.float32(dense_share)
-    return (1 - share) * words + share * np.clip(meaning, 0.0, 1.0)
+    return np.asarray((1 - dense_share) * words + dense_share * np.clip(meaning, 0.0, 1.0), np.float32)
 
 
 def reciprocal_ranks(rankings: list[Scores], constant: int = 60) -> Scores:

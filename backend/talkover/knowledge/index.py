@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from talkover.engines import IsStale
 from talkover.knowledge.bm25 import WordIndex
 from talkover.knowledge.chunking import Chunk, chunks_of, source_of
 from talkover.knowledge.documents import Document
 from talkover.knowledge.embedding import Embedder
-from talkover.knowledge.fusion import best_of, fused_scores
+from talkover.knowledge.fusion import Scores, best_of, fused_scores
 from talkover.knowledge.reranking import Reranker
 from talkover.knowledge.vectors import VectorStore
 from talkover.messages import Source
@@ -58,25 +57,25 @@ class Index:
         """Passages of at least `min_score` (0 to 1), best first, one per section. Raises EngineFailed."""
         if not self.chunks or not question.strip():
             return ()
-        words = self._words.scores(question)
+        words = self.word_scores(question)
         if is_stale():
             return ()
-        scores = fused_scores(words, self._meaning(question))
+        scores = fused_scores(words, self.meaning_scores(question))
         if is_stale():
             return ()
         best = best_of(scores, max(limit * 4, RERANKED), min_score)
         if self._reranker is not None and best:
             relevance = self._reranker.scores(question, [self.chunks[at].wording for at in best[:RERANKED]])
             best = [at for _, at in sorted(zip(relevance, best, strict=False), key=lambda pair: -pair[0])]
-        found: dict[tuple[str, int], Source] = {}
-        for at in best:
-            chunk = self.chunks[at]
-            if len(found) < limit and chunk.section not in found:
-                found[chunk.section] = source_of(chunk, float(scores[at]))
-        return () if is_stale() else tuple(found.values())
+        found = self.sources(best, scores, limit)
+        return () if is_stale() else found
 
-    def _meaning(self, question: str) -> NDArray[np.float32] | None:
-        """(chunks,) cosine similarity; None where there is nothing to compare with."""
+    def word_scores(self, question: str) -> Scores:
+        """(chunks,) 0 to 1."""
+        return self._words.scores(question)
+
+    def meaning_scores(self, question: str) -> Scores | None:
+        """(chunks,) cosine similarity; None where there is nothing to compare with. Raises EngineFailed."""
         if self._embedder is None or self._vectors is None:
             return None
         found = self._vectors.search(self._embedder.of_question(question), DENSE_CANDIDATES)
@@ -88,3 +87,12 @@ class Index:
             for at in self._places.get(name, ()):
                 similarity[at] = cosine
         return similarity
+
+    def sources(self, best: Iterable[int], scores: Scores, limit: int) -> tuple[Source, ...]:
+        """The first `limit` sections of the chunks `best`, each by its first chunk."""
+        found: dict[tuple[str, int], Source] = {}
+        for at in best:
+            chunk = self.chunks[at]
+            if len(found) < limit and chunk.section not in found:
+                found[chunk.section] = source_of(chunk, float(scores[at]))
+        return tuple(found.values())
