@@ -22,11 +22,11 @@ from talkover.tools.tool import Tool, ToolFailed, cut_output, failure_output
 
 BRIDGE_AFTER_S = 0.7
 """a tool may take so long before the wait is filled"""
-MAX_SILENCE_S = 1.3
+MAX_SILENCE_S = 1.15
 """the first bridge comes earlier when the user would wait longer than this altogether: 1.5 s less its synthesis"""
 MIN_WAIT_S = 0.2
 """most tools answer within this; earlier than that nothing is said"""
-GAPS_S = (0.9, 1.0, 1.0, 3.0, 6.0, 10.0)
+GAPS_S = (0.7, 0.7, 0.7, 3.0, 6.0, 10.0)
 """silence after what was said last before the next bridge; later ones are rarer"""
 MAX_TURNS_SINCE = 4
 """turns of the user after which a late result is not brought up any more"""
