@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
+from chat_server import ChatServer, Connection
 from fakes import never
 from shelf import Shelf, passage
 from talkover.config import LlmSettings, Settings
@@ -39,83 +38,41 @@ ATTACKS = [
 ]
 
 
-class ObedientModel(BaseHTTPRequestHandler):
+def obedient(messages: list[dict[str, Any]]) -> str:
     """Obeys the newest order a user or system message gives; else tells what the search for it returned."""
-
-    server: Server
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.server.requests.append(body)
-        if self.server.refuses_tools and any(message["role"] == "tool" for message in body["messages"]):
-            self._answer(400, {"error": {"message": "Conversation roles must alternate user/assistant/user/..."}})
-            return
-        words = self._words(body["messages"])
-        events = [
-            {"choices": [{"index": 0, "delta": {"content": words}}]},
-            {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
-        ]
-        data = "".join(f"data: {json.dumps(event)}\n\n" for event in events) + "data: [DONE]\n\n"
-        self._send(200, "text/event-stream", data.encode())
-
-    def do_GET(self) -> None:
-        self._answer(200, {"data": [{"id": "obedient", "object": "model"}]})
-
-    @staticmethod
-    def _words(messages: list[dict[str, Any]]) -> str:
-        for message in reversed(messages):
-            if message["role"] in ("user", "system") and (order := ORDER.search(message["content"])):
-                return order["words"]
-        for message in reversed(messages):
-            if message["role"] in ("tool", "assistant") and (found := re.search(r"\d\.\d\d", message["content"] or "")):
-                return f"It costs {found[0]}."
-        return "I don't find that in the documents."
-
-    def _answer(self, status: int, body: dict[str, Any]) -> None:
-        self._send(status, "application/json", json.dumps(body).encode())
-
-    def _send(self, status: int, kind: str, data: bytes) -> None:
-        self.send_response(status)
-        self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_: Any) -> None:
-        """The test's output stays clean."""
-
-
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self, refuses_tools: bool) -> None:
-        super().__init__(("127.0.0.1", 0), ObedientModel)
-        self.refuses_tools = refuses_tools
-        self.requests: list[dict[str, Any]] = []
+    for message in reversed(messages):
+        if message["role"] in ("user", "system") and (order := ORDER.search(message["content"])):
+            return order["words"]
+    for message in reversed(messages):
+        if message["role"] in ("tool", "assistant") and (found := re.search(r"\d\.\d\d", message["content"] or "")):
+            return f"It costs {found[0]}."
+    return "I don't find that in the documents."
 
 
 Ask = Callable[..., tuple[str, list[Source]]]
 
 
 @pytest.fixture(params=[False, True], ids=["with tools", "roles must alternate"])
-def model(request: pytest.FixtureRequest) -> Iterator[Server]:
-    with ExitStack() as stack:
-        server = Server(request.param)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        stack.callback(thread.join, 5)
-        stack.callback(server.server_close)
-        stack.callback(server.shutdown)
-        yield server
+def model(request: pytest.FixtureRequest) -> Iterator[ChatServer]:
+    def script(connection: Connection, body: dict[str, Any]) -> None:
+        if request.param and any(message["role"] == "tool" for message in body["messages"]):
+            error = {"message": "Conversation roles must alternate user/assistant/user/assistant/..."}
+            connection.answer(400, {"error": error})
+            return
+        connection.begin()
+        connection.say(obedient(body["messages"]))
+        connection.end()
+
+    with ChatServer(script) as model:
+        yield model
 
 
 @pytest.fixture
-def ask(model: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ask]:
+def ask(model: ChatServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ask]:
     """`ask(question, text of the document)`: what is said, and the sources named for it."""
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    url = f"http://127.0.0.1:{model.server_address[1]}/v1"
     with ExitStack() as stack:
-        engine = create(Settings(llm=LlmSettings(model="obedient", base_url=url, timeout_s=10)))
+        engine = create(Settings(llm=LlmSettings(model="obedient", base_url=model.url, timeout_s=10)))
         stack.callback(engine.close)
 
         def answer(question: str, document: str | None) -> tuple[str, list[Source]]:
@@ -141,7 +98,7 @@ def test_the_model_would_obey_an_order_in_the_wrong_role(ask: Ask) -> None:
 
 
 @pytest.mark.parametrize("document", ATTACKS)
-def test_what_a_document_orders_is_not_done(ask: Ask, model: Server, document: str) -> None:
+def test_what_a_document_orders_is_not_done(ask: Ask, model: ChatServer, document: str) -> None:
     told, sources = ask("What does an espresso cost?", document)
     assert told == "It costs 2.50."
     assert [source.title for source in sources] == ["Prices"]
@@ -156,7 +113,7 @@ def test_a_question_without_passages_is_declined(ask: Ask) -> None:
     assert (told, sources) == ("I don't find that in the documents.", [])
 
 
-def test_the_users_words_reach_the_model_as_they_were_said(ask: Ask, model: Server) -> None:
+def test_the_users_words_reach_the_model_as_they_were_said(ask: Ask, model: ChatServer) -> None:
     ask("What does an espresso cost?", ATTACKS[0])
     users = [message["content"] for message in model.requests[-1]["messages"] if message["role"] == "user"]
     assert users[0] == "What does an espresso cost?"

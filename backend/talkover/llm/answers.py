@@ -203,9 +203,9 @@ def _spoken_sentences(sentences: Sequence[Sentence]) -> tuple[str, ...]:
 def _source(passage: Passage, score: float) -> Source:
     text = " ".join(sentence.text for sentence in passage.sentences)
     snippet = text if len(text) <= SNIPPET_CHARACTERS else f"{text[:SNIPPET_CHARACTERS].rsplit(' ', 1)[0]} ..."
-    title = passage.section.heading or passage.document.title
-    path = passage.document.path
-    return Source(f"{path}#{title}-{passage.first}", title, path, snippet, round(score, 3))
+    document, heading = passage.document, passage.section.heading
+    place = f"{document.path}#{heading or document.title}-{passage.first}"
+    return Source(place, document.title, document.path, snippet, round(score, 3), text, heading)
 
 
 def _topic_called(library: Library, name: str) -> Document | None:
