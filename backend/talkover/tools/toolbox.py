@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
-from typing import Any
 
-from talkover.config import ConfigError, Settings
+from talkover.config import ConfigError, McpSettings, Settings
 from talkover.extras import install_command
 from talkover.tools.functions import load_functions
 from talkover.tools.openapi import load_openapi
 from talkover.tools.tool import Tool, Toolbox
+from talkover.tools.web_search import load_search
 
 Load = Callable[[], list[Tool]]
 
@@ -41,15 +40,15 @@ def _loads(settings: Settings) -> list[Load]:
     for service in settings.tools.openapi:
         loads.append(lambda service=service: load_openapi(service))
     for server in settings.tools.mcp:
-        loads.append(lambda server=server: _optional("talkover.tools.mcp_client", "tools.mcp", "mcp").load_mcp(server))
-    if settings.search.engine != "none":
-        loads.append(lambda: _optional("talkover.tools.web_search", "search", "web").load_search(settings.search))
+        loads.append(lambda server=server: _load_mcp(server))
+    loads.append(lambda: load_search(settings.search))
     return loads
 
 
-def _optional(module: str, key: str, extra: str) -> Any:
-    """A module that needs an extra. Raises ConfigError with the command that installs it."""
+def _load_mcp(server: McpSettings) -> list[Tool]:
+    """Raises ConfigError, also when the extra `mcp` is missing."""
     try:
-        return import_module(module)
+        from talkover.tools.mcp_client import load_mcp
     except ImportError as error:
-        raise ConfigError([f"{key}: needs the package {error.name!r}: {install_command(extra)}"]) from error
+        raise ConfigError([f"tools.mcp: needs the package {error.name!r}: {install_command('mcp')}"]) from error
+    return load_mcp(server)
