@@ -12,6 +12,8 @@ from typing import Literal
 
 GREETING_WAIT_S = 1.0
 """for a client's first `session.update`"""
+OPENS_ITSELF_WITHIN_S = 0.2
+"""a client that wants to open the conversation does so right behind its `session.update`"""
 MAX_WORDS_S = 20.0
 """the words that go with a signal take no longer: later than this it happens anyway"""
 SPEECH_BEGINS_S = 8.0
@@ -68,7 +70,7 @@ class Call:
     def configured(self, now_s: float) -> None:
         """The client has sent a `session.update`."""
         if self._greets_at_s is not None:
-            self._greets_at_s = now_s
+            self._greets_at_s = now_s + OPENS_ITSELF_WITHIN_S
 
     def signalled(self, signal: str, now_s: float) -> None:
         """A tool asked for something: `handover:reason` or `end_call`; anything else is not for the call."""
