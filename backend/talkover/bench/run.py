@@ -22,6 +22,7 @@ from talkover.bench import (
     capacity,
     cosyvoice2,
     detection,
+    documents,
     latency,
     machine,
     overhead,
@@ -49,10 +50,11 @@ PARTS: dict[str, Callable[[Setting], PartResult]] = {
     "vad": detection.measure,
     "recognition": recognition.measure,
     "retrieval": retrieval.measure,
+    "documents": documents.measure,
     "paraformer": paraformer.measure,
     "cosyvoice2": cosyvoice2.measure,
 }
-NOT_IN_QUICK = ("duplex", "vad", "recognition", "retrieval", "paraformer", "cosyvoice2")
+NOT_IN_QUICK = ("duplex", "vad", "recognition", "retrieval", "documents", "paraformer", "cosyvoice2")
 SWITCH_INTERVAL_S = 0.001
 """the clients' threads must not wait for each other for longer than what is measured"""
 USAGE_FAULT = 2
