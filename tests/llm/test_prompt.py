@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from talkover.llm.prompt import (
+    CALLED_NOTE,
     BACKGROUND_NOTE,
     CUT_OFF_NOTE,
     MANNER_NOTE,
@@ -68,7 +69,7 @@ def test_messages_of_one_role_are_merged() -> None:
 
 
 def test_calls_are_followed_at_once_by_their_outputs() -> None:
-    messages = chat_messages(
+    note, *messages = chat_messages(
         Prompt(
             "",
             (
@@ -80,6 +81,7 @@ def test_calls_are_followed_at_once_by_their_outputs() -> None:
             ),
         )
     )
+    assert note == {"role": "system", "content": CALLED_NOTE}
     assert [message["role"] for message in messages] == ["user", "assistant", "tool", "tool", "user"]
     assert [call["function"]["arguments"] for call in messages[1]["tool_calls"]] == ['{"city": "Rome"}', "{}"]
     assert [(message["tool_call_id"], message["content"]) for message in messages[2:4]] == [
@@ -89,7 +91,7 @@ def test_calls_are_followed_at_once_by_their_outputs() -> None:
 
 
 def test_a_spoken_preamble_and_its_call_are_one_message() -> None:
-    messages = chat_messages(Prompt("", (user("Time?"), assistant("One moment."), PromptCall("c", "time", "{}"))))
+    _, *messages = chat_messages(Prompt("", (user("Time?"), assistant("One moment."), PromptCall("c", "time", "{}"))))
     assert messages[1]["content"] == "One moment."
     assert messages[1]["tool_calls"][0]["id"] == "c"
 

@@ -100,6 +100,8 @@ def _phrase(value: Any) -> str:
             fields: dict[str, Any] = value
             if fields.get("error"):
                 return f"That did not work: {_phrase(fields['error'])}"
+            if isinstance(results := fields.get("results"), list) and "notice" in fields:
+                return _found(results)
             told = {key: item for key, item in fields.items() if key not in ("ok", "success", "status")}
             if not told:
                 failed = fields.get("ok") is False or fields.get("success") is False
@@ -115,6 +117,15 @@ def _phrase(value: Any) -> str:
             return "nothing"
         case _:
             return str(value)
+
+
+def _found(results: list[Any]) -> str:
+    """The first result of a search that says anything, with where it stands."""
+    for result in results:
+        if isinstance(result, dict) and (text := result.get("snippet") or result.get("text")):
+            site = result.get("site")
+            return f"On {site} it says: {text}" if site else str(text)
+    return "The search found nothing"
 
 
 def _words(name: str) -> str:

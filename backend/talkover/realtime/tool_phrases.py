@@ -135,4 +135,4 @@ def bridge(language: str, count: int) -> str:
 def question(template: str, arguments: dict[str, object]) -> str:
     """A tool's question for consent with the arguments in it; what a template names and is not there is left out."""
     filled = re.sub(r"\{(\w+)\}", lambda found: str(arguments.get(found[1], "")), template)
-    return re.sub(r"\s+", " ", filled).strip()
+    return re.sub(r"\s+(?=[\s?!.,]|$)", "", filled).strip()
