@@ -219,6 +219,7 @@ def _session_options(settings: Settings, engines: Engines, toolbox: Toolbox) -> 
         response_timeout_s=settings.llm.first_token_timeout_s + 5,
         toolbox=toolbox,
         tool_limits=ToolLimits(settings.tools.timeout_s, settings.tools.max_steps, settings.tools.max_calls),
+        history_tokens=None if engines.llm.name == "embedded" else settings.llm.history_tokens,
         greeting=settings.agent.greeting,
         resolve_voice=lambda name: voice_called(engines.tts, name),
         info={

@@ -359,4 +359,12 @@ class ToolFinished:
     """what the session has to do beside telling the result, e.g. `handover`; empty: nothing"""
 
 
+@dataclass(frozen=True, slots=True)
+class SummaryMade:
+    """The summary that was asked for; empty when it failed, with the reason."""
+
+    text: str
+    error: str = ""
+
+
 Output = TextDelta | CallDelta | SourcesFound | AudioDelta | WireAudio | ResponseEnd | StageMark | StageFailed

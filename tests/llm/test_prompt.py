@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from talkover.llm.prompt import (
-    CALLED_NOTE,
     BACKGROUND_NOTE,
+    CALLED_NOTE,
     CUT_OFF_NOTE,
     MANNER_NOTE,
     NO_OUTPUT,

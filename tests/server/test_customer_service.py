@@ -43,9 +43,12 @@ class Caller:
         client.update(s2s={"version": 1, "events": ["call", "sources"]})
 
     def hear(self) -> str:
-        """The next answer, to its end."""
-        self._answers += 1
-        done = self.client.nth("response.done", self._answers, 20)["response"]
+        """The next words of the agent, to their end; a response may also be a call of a tool, without words."""
+        while True:
+            self._answers += 1
+            done = self.client.nth("response.done", self._answers, 60)["response"]
+            if self.client.transcript(done["id"]):
+                break
         first_s = next(
             at_s
             for event, at_s in zip(self.client.events, self.client.arrived_s, strict=True)

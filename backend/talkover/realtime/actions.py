@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from talkover.messages import ResponseRequest, SpeechDropped, SpeechSegment
+from talkover.messages import Prompt, ResponseRequest, SpeechDropped, SpeechSegment
 from talkover.metrics import Timeline
 from talkover.realtime.fields import JsonObject
 from talkover.realtime.ids import Prefix
@@ -37,6 +37,13 @@ class LookUp:
     """Search the documents for what the user seems to ask, so that it is found when the answer is due."""
 
     question: str
+
+
+@dataclass(frozen=True, slots=True)
+class Summarize:
+    """Have a model summarise the older part of the conversation, and report a `SummaryMade`."""
+
+    prompt: Prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +161,7 @@ Action = (
     Send
     | Recognize
     | LookUp
+    | Summarize
     | RunTool
     | StopTool
     | Respond

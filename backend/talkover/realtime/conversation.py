@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkover.audio import INPUT_RATE_HZ, Resampler, encode
+from talkover.llm.history import History, Piece
+from talkover.llm.summary import summary_prompt
+from talkover.llm.token_estimate import estimated_tokens
 from talkover.messages import (
     AudioFormat,
     Prompt,
@@ -16,6 +19,7 @@ from talkover.messages import (
     PromptCallOutput,
     PromptMessage,
     Samples,
+    SummaryMade,
 )
 from talkover.pipeline.ledger import HeardLedger
 from talkover.realtime.errors import ProtocolError, invalid_value
@@ -74,6 +78,10 @@ class Conversation:
         self.id = conversation_id
         self._entries: dict[str, Entry] = {}
         self._order: list[str] = []
+        self.history: History | None = None
+        """keeps prompts within their budget; None: they hold all there is"""
+        self.known: tuple[str, ...] = ()
+        """what the caller agreed to have remembered earlier"""
 
     def __contains__(self, item_id: str) -> bool:
         return item_id in self._entries
@@ -163,7 +171,7 @@ class Conversation:
     def prompt(self, plan: ResponsePlan, *coming: PromptMessage) -> Prompt:
         """What the LLM gets to see: what was said by the user and what was heard of us, and what is about to be."""
         if plan.input is None:
-            entries = [self._entries[item_id] for item_id in self._order]
+            entries = self._entries_within_budget()
         else:
             inputs = [self._input(element) for element in plan.input]
             entries = [entry for entry in inputs if entry is not None]
@@ -174,7 +182,34 @@ class Conversation:
             tool_choice=plan.tool_choice,
             max_output_tokens=plan.max_output_tokens,
             spoken=plan.modality == "audio",
+            summary=self.history.summary if self.history is not None and plan.input is None else "",
+            known=self.known if plan.input is None else (),
         )
+
+    def summary_wanted(self) -> Prompt | None:
+        """What to ask a model for, so that later prompts stay within their budget; None when nothing is due."""
+        if self.history is None or (span := self.history.to_summarise(self._pieces())) is None:
+            return None
+        entries = [self._entries[item_id] for item_id in self._order[slice(*span)]]
+        return summary_prompt(self.history.summary, tuple(prompt_messages(entries)))
+
+    def summarised(self, made: SummaryMade) -> None:
+        """What was asked for came, or failed."""
+        if self.history is not None and made.text:
+            self.history.summarised(made.text)
+        elif self.history is not None:
+            self.history.failed(self._pieces())
+
+    def _entries_within_budget(self) -> list[Entry]:
+        start = 0 if self.history is None else self.history.start(self._pieces())
+        return [self._entries[item_id] for item_id in self._order[start:]]
+
+    def _pieces(self) -> list[Piece]:
+        """The conversation as far as its size matters."""
+        return [
+            Piece(item_id, estimated_tokens(_all_text(entry.item)), entry.item.role == "user")
+            for item_id, entry in ((item_id, self._entries[item_id]) for item_id in self._order)
+        ]
 
     def check_inputs(self, plan: ResponsePlan) -> None:
         """Raises ProtocolError when the plan refers to an unknown item."""
@@ -198,6 +233,10 @@ class Conversation:
             len(entry.item.text) + len(entry.item.output or "") + len(entry.item.arguments or "")
             for entry in self._entries.values()
         )
+
+
+def _all_text(item: Item) -> str:
+    return "".join((item.text, item.arguments or "", item.output or ""))
 
 
 def prompt_messages(entries: Iterable[Entry]) -> Iterable[PromptMessage | PromptCall | PromptCallOutput]:

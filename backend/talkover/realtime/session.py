@@ -14,13 +14,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from talkover.engines import VadStream
-from talkover.messages import CallAhead, Output, Samples, StageFailed, ToolFinished, Transcript
+from talkover.llm.history import History
+from talkover.messages import (
+    CallAhead,
+    Output,
+    ResponseEnd,
+    Samples,
+    StageFailed,
+    SummaryMade,
+    ToolFinished,
+    Transcript,
+)
 from talkover.metrics import Timeline
 from talkover.pipeline.cancel import Generations
 from talkover.pipeline.far_end import CaptureClock, FarEnd
 from talkover.pipeline.passages import PassageOptions
 from talkover.pipeline.receiver import InputOverflow, Receiver, ReceiverEvent, SpeechPiece
-from talkover.realtime.actions import Action, Close, LookUp, NextId, Outbox, StageError
+from talkover.realtime.actions import Action, Close, LookUp, NextId, Outbox, StageError, Summarize
 from talkover.realtime.answers import Answers
 from talkover.realtime.call import Call, Greet, HandOver, HangUp
 from talkover.realtime.conversation import Conversation, Entry
@@ -76,7 +86,7 @@ MAX_IDLE_PROMPTS = 3
 NOT_UNDERSTOOD = "Sorry, I could not hear that properly. Could you say it again?"
 """spoken when recognition failed: the user must not wait for an answer that never comes"""
 
-Report = Transcript | ToolFinished | CallAhead | Output
+Report = Transcript | SummaryMade | ToolFinished | CallAhead | Output
 Frame = str | bytes
 
 
@@ -103,6 +113,8 @@ class SessionOptions:
     toolbox: Toolbox = field(default_factory=Toolbox)
     """what the server runs for the model"""
     tool_limits: ToolLimits = ToolLimits()
+    history_tokens: int | None = None
+    """of the conversation in a prompt; what is older is summarised; None: prompts hold all there is"""
     greeting: str = ""
     """what the agent opens a conversation with; empty: it waits"""
     echo_canceller: Callable[[], EchoCanceller] | None = None
@@ -159,6 +171,8 @@ class RealtimeSession:
         self._situation.expect_for(options.settings.server_tools)
         self._lookahead = Lookahead()
         self._call = Call(options.greeting)
+        if options.history_tokens is not None:
+            self._conversation.history = History(options.history_tokens)
         self._due: UserTurn | None = None
         self._answering: UserTurn | None = None
         self._apology_due = False
@@ -197,10 +211,14 @@ class RealtimeSession:
         elif isinstance(happened, ToolFinished):
             self._tools.finished(happened, now_s)
             self._call.signalled(happened.signal, now_s)
+        elif isinstance(happened, SummaryMade):
+            self._conversation.summarised(happened)
         elif isinstance(happened, CallAhead):
             self._call_ahead(happened, now_s)
         elif happened is not None:
             self._answers.take(happened, now_s)
+            if isinstance(happened, ResponseEnd) and (prompt := self._conversation.summary_wanted()) is not None:
+                self._outbox.act(Summarize(prompt))
         if self._receiver.is_busy:
             self._hear(now_s)
         self._watch(now_s)
@@ -537,7 +555,11 @@ class RealtimeSession:
         if turn is None:
             turn = UserTurn(self._conversation.last_id or "", timeline=timeline)
         self._answering = turn
-        return self._answers.start(plan, timeline, turn.item_id or None, now_s, say, ready=not self._turns.is_awaiting)
+        ready = not self._turns.is_awaiting
+        response = self._answers.start(plan, timeline, turn.item_id or None, now_s, say, ready)
+        if self._conversation.history is not None:
+            self._conversation.history.settle()
+        return response
 
     # --------------------------------------------------------------------------------------------------- time
 

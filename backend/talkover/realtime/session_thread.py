@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from talkover.engines import Engines, IsStale, answers_from_documents
-from talkover.messages import SpeechDropped, SpeechSegment, StageFailed, Transcript
+from talkover.messages import Prompt, SpeechDropped, SpeechSegment, StageFailed, SummaryMade, Transcript
 from talkover.metrics import Metrics
 from talkover.pipeline.cancel import Generations
 from talkover.pipeline.lane import Lane
@@ -19,6 +19,7 @@ from talkover.pipeline.passages import PassageFinder
 from talkover.pipeline.queues import Inbox
 from talkover.pipeline.recognizer import Recognizer
 from talkover.pipeline.stage import StageThread
+from talkover.pipeline.summarizer import Summarizer
 from talkover.pipeline.tool_runner import ToolRunner
 from talkover.realtime.actions import (
     Action,
@@ -39,6 +40,7 @@ from talkover.realtime.actions import (
     StageError,
     StaleDropped,
     StopTool,
+    Summarize,
     TurnFinished,
     WentOn,
 )
@@ -103,6 +105,7 @@ class SessionThread:
         self._passages = None if retriever is None else PassageFinder(retriever, options.passages, self.id)
         self._lanes: dict[LaneName, Lane] = {"main": self._new_lane("main")}
         self._recognizing = self._new_recognizer()
+        self._summarizing: StageThread[Prompt, SummaryMade] | None = None
         self._tools = ToolRunner(self._report, options.toolbox.slots, self.id)
         self._replacements = 0
         self._abandoned: list[Lane | StageThread[Any, Any]] = []
@@ -121,12 +124,15 @@ class SessionThread:
         self._tools.close()
         if self._passages is not None:
             self._passages.close()
+        if self._summarizing is not None:
+            self._summarizing.close()
 
     def join(self, timeout_s: float = JOIN_S) -> bool:
         """Wait for the session's threads; False when one is stuck in its engine."""
         self._thread.join(timeout_s)
         passages = () if self._passages is None else (self._passages,)
-        workers = (*self._lanes.values(), self._recognizing, *self._abandoned, *passages)
+        summarizing = () if self._summarizing is None else (self._summarizing,)
+        workers = (*self._lanes.values(), self._recognizing, *self._abandoned, *passages, *summarizing)
         return all(tuple(worker.join(timeout_s) for worker in workers)) and not self._thread.is_alive()
 
     # ---------------------------------------------------------------------------------------------- the thread
@@ -180,6 +186,8 @@ class SessionThread:
             case LookUp(question):
                 if self._passages is not None:
                     self._passages.look_ahead(question)
+            case Summarize(prompt):
+                self._summarize(prompt)
             case RunTool(run_id, tool, arguments, key, timeout_s):
                 self._tools.start(run_id, tool, arguments, key, timeout_s)
             case StopTool(run_id):
@@ -216,6 +224,14 @@ class SessionThread:
                 metrics.errors_total.labels(stage).inc()
             case Send():
                 pass
+
+    def _summarize(self, prompt: Prompt) -> None:
+        """In a thread that begins with the first long conversation."""
+        if self._summarizing is None:
+            summarizer = Summarizer(self._engines.llm)
+            self._summarizing = StageThread(summarizer, self._report, _never_stale, 1, self.id)
+        if not self._summarizing.queue.try_put(prompt):
+            self._report(SummaryMade("", "the summarizer is busy"), _never_stale(prompt))
 
     def _log_response(self, action: ResponseFinished) -> None:
         self._metrics.responses_total.labels(action.status).inc()
