@@ -70,7 +70,9 @@ export function factsOf({ path, sizeBytes, passages, problem }) {
  * @returns {string}
  */
 export function outcomeText(added, refused) {
-  const lines = refused.map(({ name, reason }) => `${name} was not added. ${reason}`);
+  const lines = refused.map(({ name, reason }) =>
+    reason.includes(name) ? `Not added: ${reason}` : `Not added: ${name}. ${reason}`,
+  );
   if (added.length === 1) lines.unshift(`Added “${added[0]}”. Ask about it.`);
   else if (added.length > 1) lines.unshift(`Added ${added.length} documents. Ask about them.`);
   return lines.join("\n");

@@ -109,12 +109,12 @@ def test_a_document_is_added_asked_about_and_removed(
     page.page.get_by_label("Add documents").set_input_files(
         [tmp_path / name for name in ("hardware.md", "empty.txt", "scan.docx")]
     )
-    page.wait("document.querySelector('#documents-status').innerText.includes('was not added')")
+    page.wait("document.querySelector('#documents-status').innerText.includes('Not added')")
     page.wait("document.querySelectorAll('#documents-list li').length === 3")
     told = panel(page, "documents-status")
     assert "Added “Hardware of the kiosk”" in told
-    assert "empty.txt was not added. It is empty." in told
-    assert "scan.docx was not added." in told
+    assert "Not added: empty.txt. It is empty." in told
+    assert "Not added: scan.docx is not a Word document" in told
     page.picture(screenshots / "documents.png")
     page.page.get_by_role("button", name="Close documents").click()
 

@@ -57,8 +57,9 @@ test("what became of an upload names every file that was refused", () => {
   assert.equal(outcomeText(["Prices"], []), "Added “Prices”. Ask about it.");
   assert.equal(
     outcomeText(["Prices", "Hours"], [{ name: "x.pdf", reason: "x.pdf is encrypted." }]),
-    "Added 2 documents. Ask about them.\nx.pdf was not added. x.pdf is encrypted.",
+    "Added 2 documents. Ask about them.\nNot added: x.pdf is encrypted.",
   );
+  assert.equal(outcomeText([], [{ name: "x.md", reason: "It is empty." }]), "Not added: x.md. It is empty.");
   assert.equal(sizeText(999), "999 bytes");
 });
 
