@@ -150,7 +150,7 @@ def test_a_server_with_a_key_shows_documents_only_to_who_has_it(
         page.wait("!document.querySelector('#key-form').hidden")
         assert not page.page.get_by_role("button", name="Documents", exact=True).is_visible()
         page.page.get_by_label("API key").fill("s3cret")
-        page.page.get_by_role("button", name="Connect").click()
+        page.page.get_by_role("button", name="Connect", exact=True).click()
         page.wait("!document.querySelector('#documents-open').hidden")
         page.page.get_by_role("button", name="Documents", exact=True).click()
         page.wait("document.querySelectorAll('#documents-list li').length === 2")
