@@ -25,6 +25,8 @@ class HeardLine:
     def __init__(self, client: WireClient) -> None:
         self._client = client
         self._user: list[Interval] = []
+        self.interruptions = 0
+        """times the user cut the agent off; counted by `agent`"""
 
     def say(self, samples: Samples) -> None:
         """The user speaks, in real time."""
@@ -41,8 +43,10 @@ class HeardLine:
         """When the agent sounded; what was not played yet is thrown away when the user interrupts."""
         heard: list[Interval] = []
         played_until_s = 0.0
+        self.interruptions = 0
         for event, at_s in zip(self._client.events, self._client.arrived_s, strict=True):
             if event["type"] == "input_audio_buffer.speech_started":
+                self.interruptions += any(end > at_s for _, end in heard)
                 heard = [(begin, min(end, at_s)) for begin, end in heard if begin < at_s]
                 played_until_s = at_s
             elif event["type"] == "response.output_audio.delta":
