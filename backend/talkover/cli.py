@@ -317,10 +317,7 @@ def doctor(config: ConfigOption = None, overrides: SetOption = None) -> None:
 
 @app.command()
 def ingest(
-    folder: Annotated[
-        Path | None,
-        typer.Argument(metavar="FOLDER", help="Of documents; the same as knowledge.path.", show_default=False),
-    ] = None,
+    folder: Annotated[Path | None, typer.Argument(metavar="FOLDER", help="Of documents; else knowledge.path.")] = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
 ) -> None:
@@ -373,6 +370,12 @@ def bench(context: typer.Context) -> None:
 def models(context: typer.Context) -> None:
     """Model files: what is known and what is here; download, verify."""
     import_module("talkover.models.command").app(context.args, prog_name=f"talkover {context.info_name}")
+
+
+@app.command(context_settings=_PASSED_ON)
+def memory(context: typer.Context) -> None:
+    """What callers agreed to have remembered: list, export, delete."""
+    import_module("talkover.memory.command").app(context.args, prog_name=f"talkover {context.info_name}")
 
 
 def _delegate(module: str, context: typer.Context) -> None:

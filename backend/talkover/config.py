@@ -238,7 +238,7 @@ class KnowledgeSettings(Section):
     """of the server, e.g. http://127.0.0.1:6333"""
     qdrant_api_key_env: str = "QDRANT_API_KEY"
     """variable that holds its key; unset or empty: no key"""
-    min_score: Unit = 0.2
+    min_score: Unit = 0.25
     """passages that fit less, 0 to 1, do not count as found"""
     only: bool | None = None
     """a model answers questions of fact from the documents alone, and says so when it finds nothing there; none: where

@@ -20,6 +20,8 @@ HEADING_REPEATS = 2
 """a word of the section's own heading counts as often as that many in the text"""
 SYNONYM = 0.5
 """how much a word counts that may stand for the one asked for"""
+SATURATION = 1.5
+"""k1 of BM25: a word once in a chunk of average length scores 1 / (1 + k1) of its inverse document frequency"""
 MAX_QUESTION_WORDS = 64
 
 Scores = NDArray[np.float32]
@@ -32,15 +34,15 @@ class WordIndex:
         self._n_chunks = len(chunks)
         words = [_chunk_words(chunk) for chunk in chunks]
         self._frequency = Counter(word for own in words for word in set(own))
-        self._index = BM25(method="lucene") if chunks else None
+        self._index = BM25(method="lucene", k1=SATURATION) if chunks else None
         if self._index is not None:
             self._index.index([own or ["\0"] for own in words], show_progress=False)
 
     def scores(self, question: str) -> Scores:
-        """(chunks,) how well each chunk fits, 0 to 1: its BM25 score as a share of the highest a chunk could have.
+        """(chunks,) how well each chunk fits: its BM25 score as a share of that of a chunk that has every word once.
 
-        Lucene's BM25 of a word is bounded by its inverse document frequency; a word that no chunk has counts as the
-        rarest, so that a question about something else gets low scores from what little it shares.
+        1 for such a chunk of average length, 0 for one without any of the words, rarely above 1. A word that no chunk
+        has counts as the rarest, so that a question about something else gets low scores from what little it shares.
         """
         total = np.zeros(self._n_chunks, np.float32)
         words = list(dict.fromkeys(content_words(question)[:MAX_QUESTION_WORDS]))
@@ -54,7 +56,7 @@ class WordIndex:
                     share = SYNONYM * min(1.0, self._inverse_frequency(word) / self._inverse_frequency(other))
                     np.maximum(best, self._word_scores(other) * np.float32(share), out=best)
             total += best
-        return total / np.float32(bound)
+        return total * np.float32((1 + SATURATION) / bound)
 
     def _word_scores(self, word: str) -> Scores:
         if self._index is None or word not in self._frequency:

@@ -62,7 +62,7 @@ def source_of(chunk: Chunk, score: float) -> Source:
         title=document.title,
         path=document.path,
         snippet=snippet,
-        score=round(score, 4),
+        score=round(min(1.0, max(0.0, score)), 4),
         text=surroundings(section, passage.first, len(passage.sentences)),
         heading=section.heading,
         location=section.location,

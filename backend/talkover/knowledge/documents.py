@@ -179,15 +179,18 @@ def _section_passages(document: Document, section: Section) -> Iterator[Passage]
 
 
 def word_count(text: str) -> int:
-    """Words, where text without spaces between them counts one for three characters."""
-    return len(text.split()) if text.isascii() else len(text) // 3 + 1
+    """Words, where text without spaces between them counts one for three characters, and a listing one for twelve."""
+    return max(len(text.split()), len(text) // 12) if text.isascii() else len(text) // 3 + 1
 
 
 def _cut(text: str) -> Iterator[str]:
+    """Pieces of at most MAX_SENTENCE_WORDS, between words where there are any."""
     while word_count(text) > MAX_SENTENCE_WORDS:
-        size = MAX_SENTENCE_WORDS * (6 if text.isascii() else 3)
+        size = 6 * MAX_SENTENCE_WORDS if text.isascii() else 3 * (MAX_SENTENCE_WORDS - 1)
+        while word_count(text[:size]) > MAX_SENTENCE_WORDS:
+            size //= 2
         space = text.rfind(" ", size // 2, size)
-        end = space if space > 0 else min(size, len(text) // 2)
+        end = space if space > 0 else size
         yield text[:end].strip()
         text = text[end:].strip()
     yield text

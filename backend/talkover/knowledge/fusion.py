@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 Scores = NDArray[np.float32]
 
-DENSE_SHARE = 0.6
+DENSE_SHARE = 0.7
 """weight of meaning against words; chosen on half of the question set, see `talkover bench retrieval`"""
 
 
 def fused_scores(words: Scores, meaning: Scores | None, dense_share: float = DENSE_SHARE) -> Scores:
-    """Convex combination of scores in [0, 1]: (chunks,) each. `meaning`: None where there is no embedding model.
+    """Convex combination of both scores: (chunks,) each. `meaning`: None where there is no embedding model.
 
     Preferred to reciprocal ranks, which forget by how much the first is ahead of the second (S. Bruch, S. Gai,
     A. Ingber: "An Analysis of Fusion Functions for Hybrid Retrieval", 2023).

@@ -71,7 +71,7 @@ class Index:
         return () if is_stale() else found
 
     def word_scores(self, question: str) -> Scores:
-        """(chunks,) 0 to 1."""
+        """(chunks,) see `WordIndex.scores`."""
         return self._words.scores(question)
 
     def meaning_scores(self, question: str) -> Scores | None:

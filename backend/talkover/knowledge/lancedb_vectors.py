@@ -16,6 +16,8 @@ from talkover.engines import EngineFailed, EngineUnavailable
 from talkover.extras import install_command
 from talkover.knowledge.vectors import Found
 
+MAX_TABLES = 10_000
+"""there is one for each embedding model"""
 REMOVED_AT_ONCE = 500
 """ids in one condition"""
 
@@ -33,7 +35,7 @@ class LanceVectors:
         try:
             self._database = lancedb.connect(self._temporary.name if self._temporary is not None else str(path))
             self._name = table
-            names = set(self._database.table_names(limit=10_000))
+            names = self._database.list_tables(limit=MAX_TABLES).tables
             self._table: Any = self._database.open_table(table) if table in names else None
             self._known: frozenset[str] = self._stored()
         except (OSError, RuntimeError, ValueError) as error:
@@ -88,7 +90,8 @@ class LanceVectors:
     def _stored(self) -> frozenset[str]:
         if self._table is None:
             return frozenset()
-        return frozenset(str(name) for name in self._table.to_lance().to_table(columns=["id"])["id"].to_pylist())
+        rows = self._table.search().select(["id"]).limit(self._table.count_rows()).to_arrow()
+        return frozenset(str(name) for name in rows["id"].to_pylist())
 
 
 def open_lancedb(path: Path | None, table: str) -> LanceVectors:

@@ -95,7 +95,7 @@ def heading_level(text: str, before: str, after: str) -> int:
     if len(text) > MAX_HEADING_CHARACTERS or not any(character.isalpha() for character in text):
         return 0
     if _UNDERLINE.match(after) and len(after) >= len(text) // 2:
-        return 1 if after[0] == "=" else 2
+        return 1 if after[0] in "=*" else 2
     if text.endswith(_SENTENCE_END):
         return 0
     stands_alone = not after or not before
