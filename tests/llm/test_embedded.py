@@ -42,7 +42,12 @@ class Conversation:
 
     @property
     def sources(self) -> list[str]:
-        return [source.heading or source.title for event in self.events if isinstance(event, LlmSources) for source in event.sources]
+        return [
+            source.heading or source.title
+            for event in self.events
+            if isinstance(event, LlmSources)
+            for source in event.sources
+        ]
 
 
 @pytest.fixture(scope="module")
