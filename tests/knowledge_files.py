@@ -6,6 +6,10 @@ import io
 import zipfile
 from collections.abc import Sequence
 
+from talkover.knowledge.bm25 import WordIndex
+from talkover.knowledge.chunking import chunks_of
+from talkover.knowledge.documents import parse_document
+
 
 def pdf(
     pages: Sequence[Sequence[str]], title: str = "", bookmarks: Sequence[tuple[str, int]] = (), password: str = ""
@@ -42,6 +46,11 @@ def pdf(
     content = buffer.getvalue()
     assert len(PdfReader(io.BytesIO(content), password=password or None).pages) == len(pages)
     return content
+
+
+def start_library_threads() -> None:
+    """bm25s starts the monitor thread of tqdm, once per process and for good: no test has left it behind."""
+    WordIndex(tuple(chunks_of((parse_document("a.md", "# A\nText."),))))
 
 
 W = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from pydoc_data import topics
+from types import ModuleType
 from typing import Literal
 
 import msgspec
@@ -127,7 +128,7 @@ def _of_member(name: str, member: object) -> Iterator[tuple[str, str]]:
                 yield f"{name}.{own}", inspect.getdoc(method) or ""
 
 
-def _modules() -> Iterator[object]:
+def _modules() -> Iterator[ModuleType]:
     standard = [name for name in sorted(sys.stdlib_module_names) if not name.startswith("_") and name not in UNTOUCHED]
     for name in ("numpy", *standard):
         try:
