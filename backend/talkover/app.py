@@ -19,10 +19,12 @@ from starlette.websockets import WebSocket
 
 from talkover.agent.call_tools import call_tools
 from talkover.agent.desk_responder import at_desk, configured_hours, desk_clock
+from talkover.agent.memory_tools import memory_tools
 from talkover.agent.persona import with_persona
 from talkover.config import ConfigError, Settings
 from talkover.engines import Engine, Engines, EngineUnavailable, LlmEngine, TtsEngine, voice_library
 from talkover.knowledge.retriever import DocumentRetriever, create_retriever
+from talkover.memory.store import MemoryStore, MemoryUnavailable, memory_file
 from talkover.metrics import Metrics
 from talkover.pipeline.passages import PassageOptions
 from talkover.realtime.server import RealtimeOptions, RealtimeServer
@@ -138,9 +140,10 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
         names = ", ".join([*(voice.id for voice in engines.tts.voices()), *engines.tts.aliases()])
         raise ConfigError([f"session.voice: must be one of {names}, got {settings.session.voice!r}"])
     toolbox = build_toolbox(settings)
+    memory = open_memory(settings)
     realtime = RealtimeServer(
         RealtimeOptions(
-            session=_session_options(settings, engines, toolbox),
+            session=_session_options(settings, engines, toolbox, memory),
             api_key=key,
             origin_allowed=lambda origin, host: origin_allowed(origin, host, server.allowed_origins),
             lead_ms=settings.session.output_lead_ms,
@@ -166,6 +169,7 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
     )
     app.state.realtime = realtime
     app.state.toolbox = toolbox
+    app.state.memory = memory
 
     async def realtime_endpoint(websocket: WebSocket) -> None:
         await realtime.endpoint(websocket)
@@ -184,10 +188,25 @@ def voice_called(tts: TtsEngine, name: str) -> str | None:
 def build_toolbox(settings: Settings) -> Toolbox:
     """What the server runs for the model. Raises ConfigError."""
     agent = settings.agent
-    return load_toolbox(settings, tuple(call_tools(agent, configured_hours(agent), desk_clock(agent))))
+    own = call_tools(agent, configured_hours(agent), desk_clock(agent))
+    return load_toolbox(settings, (*own, *(memory_tools() if settings.memory.enabled else ())))
 
 
-def _session_options(settings: Settings, engines: Engines, toolbox: Toolbox) -> SessionOptions:
+def open_memory(settings: Settings) -> MemoryStore | None:
+    """Where callers are remembered; None when nobody is. Raises ConfigError."""
+    memory = settings.memory
+    if not memory.enabled:
+        return None
+    try:
+        return MemoryStore(memory_file(memory.path), memory.keep_days, memory.max_notes)
+    except MemoryUnavailable as error:
+        raise ConfigError([str(error)]) from error
+
+
+def _session_options(
+    settings: Settings, engines: Engines, toolbox: Toolbox, memory: MemoryStore | None
+) -> SessionOptions:
+    for_callers = {tool.name for tool in memory_tools()} if memory is not None else set[str]()
     vad, knowledge = settings.vad, settings.knowledge
     named = {"vad": engines.vad, "asr": engines.asr, "llm": engines.llm, "tts": engines.tts}
     return SessionOptions(
@@ -197,7 +216,7 @@ def _session_options(settings: Settings, engines: Engines, toolbox: Toolbox) -> 
         settings=SessionSettings(
             instructions=settings.session.instructions,
             voice=settings.session.voice,
-            server_tools=tuple(tool.definition for tool in toolbox.tools),
+            server_tools=tuple(tool.definition for tool in toolbox.tools if tool.name not in for_callers),
             turn_detection=TurnDetection(
                 threshold=vad.threshold,
                 silence_duration_ms=vad.silence_duration_ms,
@@ -219,6 +238,8 @@ def _session_options(settings: Settings, engines: Engines, toolbox: Toolbox) -> 
         response_timeout_s=settings.llm.first_token_timeout_s + 5,
         toolbox=toolbox,
         tool_limits=ToolLimits(settings.tools.timeout_s, settings.tools.max_steps, settings.tools.max_calls),
+        memory=memory,
+        memory_tools=tuple(tool.definition for tool in toolbox.tools if tool.name in for_callers),
         history_tokens=None if engines.llm.name == "embedded" else settings.llm.history_tokens,
         greeting=settings.agent.greeting,
         resolve_voice=lambda name: voice_called(engines.tts, name),
@@ -250,6 +271,8 @@ class _Server(uvicorn.Server):
         realtime: RealtimeServer = self._app.state.realtime
         await realtime.shutdown()
         await asyncio.to_thread(self._app.state.toolbox.close)
+        if self._app.state.memory is not None:
+            self._app.state.memory.close()
         await super().shutdown(sockets)
 
 

@@ -360,6 +360,14 @@ class ToolFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class CallerKnown:
+    """What is remembered of a caller; asked for when the client says who calls."""
+
+    caller: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SummaryMade:
     """The summary that was asked for; empty when it failed, with the reason."""
 

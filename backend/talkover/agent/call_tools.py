@@ -81,5 +81,5 @@ def _end_call_tool(agent: AgentSettings) -> Tool:
     def run(_arguments: dict[str, Any], _context: ToolContext) -> ToolResult:
         return ToolResult(agent.farewell, signal=END_CALL)
 
-    description = "End the call: only after the caller has said goodbye or asked for it. Say the words it returns, and nothing else."
+    description = "End the call, after the caller said goodbye or asked for it. Say the words it returns, nothing else."
     return Tool("end_call", description, {"type": "object", "properties": {}}, run, asked_by=_SAYS_GOODBYE)

@@ -31,6 +31,7 @@ from transformers import (
     TopKLogitsWarper,
     TopPLogitsWarper,
 )
+from transformers.utils.logging import disable_progress_bar
 
 from talkover.config import LlmSettings, Settings
 from talkover.engines import EngineFailed, EngineUnavailable, IsStale, LlmEvent, LlmFinished
@@ -41,6 +42,8 @@ from talkover.messages import Prompt, Usage
 from talkover.models import find_model
 
 log = logging.getLogger(__name__)
+
+disable_progress_bar()  # a bar for every load, with a thread that never ends
 
 FILES = ("config.json", "tokenizer_config.json")
 MAX_NEW_TOKENS = 1024

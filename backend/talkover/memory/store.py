@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from talkover.resources import data_folder
+
 MAX_CALLER_CHARACTERS = 200
 MAX_NOTE_CHARACTERS = 500
 BUSY_TIMEOUT_S = 2.0
@@ -25,6 +27,11 @@ CREATE TABLE IF NOT EXISTS notes (
     text TEXT NOT NULL, made_at REAL NOT NULL, UNIQUE (caller, text)
 );
 """
+
+
+def memory_file(configured: Path | None) -> Path:
+    """Where the file is, or is going to be."""
+    return configured if configured is not None else data_folder() / "memory.sqlite"
 
 
 class MemoryUnavailable(Exception):

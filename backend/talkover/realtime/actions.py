@@ -40,6 +40,15 @@ class LookUp:
 
 
 @dataclass(frozen=True, slots=True)
+class UseMemory:
+    """Read what is remembered of a caller and report a `CallerKnown`, after the change that is asked for."""
+
+    caller: str
+    change: Literal["none", "remember", "forget"] = "none"
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Summarize:
     """Have a model summarise the older part of the conversation, and report a `SummaryMade`."""
 
@@ -162,6 +171,7 @@ Action = (
     | Recognize
     | LookUp
     | Summarize
+    | UseMemory
     | RunTool
     | StopTool
     | Respond

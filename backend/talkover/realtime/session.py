@@ -15,8 +15,11 @@ from dataclasses import dataclass, field, replace
 
 from talkover.engines import VadStream
 from talkover.llm.history import History
+from talkover.memory.store import MemoryStore
 from talkover.messages import (
     CallAhead,
+    CallerKnown,
+    FunctionTool,
     Output,
     ResponseEnd,
     Samples,
@@ -30,7 +33,7 @@ from talkover.pipeline.cancel import Generations
 from talkover.pipeline.far_end import CaptureClock, FarEnd
 from talkover.pipeline.passages import PassageOptions
 from talkover.pipeline.receiver import InputOverflow, Receiver, ReceiverEvent, SpeechPiece
-from talkover.realtime.actions import Action, Close, LookUp, NextId, Outbox, StageError, Summarize
+from talkover.realtime.actions import Action, Close, LookUp, NextId, Outbox, StageError, Summarize, UseMemory
 from talkover.realtime.answers import Answers
 from talkover.realtime.call import Call, Greet, HandOver, HangUp
 from talkover.realtime.conversation import Conversation, Entry
@@ -86,7 +89,7 @@ MAX_IDLE_PROMPTS = 3
 NOT_UNDERSTOOD = "Sorry, I could not hear that properly. Could you say it again?"
 """spoken when recognition failed: the user must not wait for an answer that never comes"""
 
-Report = Transcript | SummaryMade | ToolFinished | CallAhead | Output
+Report = Transcript | SummaryMade | CallerKnown | ToolFinished | CallAhead | Output
 Frame = str | bytes
 
 
@@ -115,6 +118,10 @@ class SessionOptions:
     tool_limits: ToolLimits = ToolLimits()
     history_tokens: int | None = None
     """of the conversation in a prompt; what is older is summarised; None: prompts hold all there is"""
+    memory: MemoryStore | None = None
+    """remembers callers who consent; None: nobody"""
+    memory_tools: tuple[FunctionTool, ...] = ()
+    """offered where it is known who calls"""
     greeting: str = ""
     """what the agent opens a conversation with; empty: it waits"""
     echo_canceller: Callable[[], EchoCanceller] | None = None
@@ -171,6 +178,7 @@ class RealtimeSession:
         self._situation.expect_for(options.settings.server_tools)
         self._lookahead = Lookahead()
         self._call = Call(options.greeting)
+        self._caller: str | None = None
         if options.history_tokens is not None:
             self._conversation.history = History(options.history_tokens)
         self._due: UserTurn | None = None
@@ -211,6 +219,9 @@ class RealtimeSession:
         elif isinstance(happened, ToolFinished):
             self._tools.finished(happened, now_s)
             self._call.signalled(happened.signal, now_s)
+            self._use_memory(happened.signal)
+        elif isinstance(happened, CallerKnown):
+            self._conversation.known = happened.notes if happened.caller == self._caller else ()
         elif isinstance(happened, SummaryMade):
             self._conversation.summarised(happened)
         elif isinstance(happened, CallAhead):
@@ -325,6 +336,7 @@ class RealtimeSession:
             self._situation.expect_for((*self._settings.tools, *self._settings.server_tools))
         if self._settings.s2s != before.s2s:
             self._extension.configure(self._settings.s2s)
+            self._caller_is(None if self._settings.s2s is None else self._settings.s2s.caller)
         if self._settings.turn_detection != before.turn_detection:
             self._apply_turn_detection(before.turn_detection)
         self._turns.settings = self._settings
@@ -517,6 +529,22 @@ class RealtimeSession:
         self._tools.begun(speech, self._begin(plan, timeline, None, now_s, speech.say))
         if speech.say is not None:
             self._answering = None
+
+    def _caller_is(self, caller: str | None) -> None:
+        """The client says who calls: what is remembered of them is read, and the tools for it are offered."""
+        if self._options.memory is None or caller == self._caller:
+            return
+        self._caller, self._conversation.known = caller, ()
+        own = tuple(tool for tool in self._settings.server_tools if tool not in self._options.memory_tools)
+        self._settings = replace(self._settings, server_tools=(*own, *(self._options.memory_tools if caller else ())))
+        self._situation.expect_for((*self._settings.tools, *self._settings.server_tools))
+        if caller is not None:
+            self._outbox.act(UseMemory(caller))
+
+    def _use_memory(self, signal: str) -> None:
+        kind, _, note = signal.partition(":")
+        if self._caller is not None and kind in ("remember", "forget"):
+            self._outbox.act(UseMemory(self._caller, kind, note))
 
     def _go_through_call(self, now_s: float) -> None:
         """Greet, hand over to a human, hang up."""

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from talkover.engines import Engines, IsStale, answers_from_documents
-from talkover.messages import Prompt, SpeechDropped, SpeechSegment, StageFailed, SummaryMade, Transcript
+from talkover.messages import CallerKnown, Prompt, SpeechDropped, SpeechSegment, StageFailed, SummaryMade, Transcript
 from talkover.metrics import Metrics
 from talkover.pipeline.cancel import Generations
 from talkover.pipeline.lane import Lane
+from talkover.pipeline.memory_keeper import MemoryKeeper, MemoryRequest
 from talkover.pipeline.passages import PassageFinder
 from talkover.pipeline.queues import Inbox
 from talkover.pipeline.recognizer import Recognizer
@@ -42,6 +43,7 @@ from talkover.realtime.actions import (
     StopTool,
     Summarize,
     TurnFinished,
+    UseMemory,
     WentOn,
 )
 from talkover.realtime.events import encode_event
@@ -54,6 +56,7 @@ log = logging.getLogger(__name__)
 MAX_REPORTS = 256
 MAX_SPEECH_PIECES = 512
 """about 30 s of speech waiting for recognition; then the socket is read no further"""
+MAX_MEMORY_REQUESTS = 16
 MAX_REPLACEMENTS = 3
 """stuck engines a session survives"""
 JOIN_S = 5.0
@@ -106,6 +109,8 @@ class SessionThread:
         self._lanes: dict[LaneName, Lane] = {"main": self._new_lane("main")}
         self._recognizing = self._new_recognizer()
         self._summarizing: StageThread[Prompt, SummaryMade] | None = None
+        self._memory = options.memory
+        self._remembering: StageThread[MemoryRequest, CallerKnown] | None = None
         self._tools = ToolRunner(self._report, options.toolbox.slots, self.id)
         self._replacements = 0
         self._abandoned: list[Lane | StageThread[Any, Any]] = []
@@ -124,15 +129,16 @@ class SessionThread:
         self._tools.close()
         if self._passages is not None:
             self._passages.close()
-        if self._summarizing is not None:
-            self._summarizing.close()
+        for background in (self._summarizing, self._remembering):
+            if background is not None:
+                background.close()
 
     def join(self, timeout_s: float = JOIN_S) -> bool:
         """Wait for the session's threads; False when one is stuck in its engine."""
         self._thread.join(timeout_s)
         passages = () if self._passages is None else (self._passages,)
-        summarizing = () if self._summarizing is None else (self._summarizing,)
-        workers = (*self._lanes.values(), self._recognizing, *self._abandoned, *passages, *summarizing)
+        background = [thread for thread in (self._summarizing, self._remembering) if thread is not None]
+        workers = (*self._lanes.values(), self._recognizing, *self._abandoned, *passages, *background)
         return all(tuple(worker.join(timeout_s) for worker in workers)) and not self._thread.is_alive()
 
     # ---------------------------------------------------------------------------------------------- the thread
@@ -186,6 +192,8 @@ class SessionThread:
             case LookUp(question):
                 if self._passages is not None:
                     self._passages.look_ahead(question)
+            case UseMemory(caller, change, note):
+                self._use_memory(MemoryRequest(caller, change, note))
             case Summarize(prompt):
                 self._summarize(prompt)
             case RunTool(run_id, tool, arguments, key, timeout_s):
@@ -224,6 +232,14 @@ class SessionThread:
                 metrics.errors_total.labels(stage).inc()
             case Send():
                 pass
+
+    def _use_memory(self, request: MemoryRequest) -> None:
+        """In a thread that begins with the first caller who is named."""
+        if self._remembering is None and self._memory is not None:
+            keeper = MemoryKeeper(self._memory)
+            self._remembering = StageThread(keeper, self._report, _never_stale, MAX_MEMORY_REQUESTS, self.id)
+        if self._remembering is not None and not self._remembering.queue.try_put(request):
+            log.warning("session %s: the memory's queue is full, a request was dropped", self.id)
 
     def _summarize(self, prompt: Prompt) -> None:
         """In a thread that begins with the first long conversation."""

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from talkover.audio import AudioFormat
+from talkover.memory.store import MAX_CALLER_CHARACTERS
 from talkover.messages import FunctionTool, Modality, Prompt, ResponseRequest, VoiceSettings
 from talkover.realtime.errors import ProtocolError, invalid_type, invalid_value, listed, shown
 from talkover.realtime.fields import Field, JsonObject
@@ -48,6 +49,8 @@ class S2s:
     version: int
     events: tuple[str, ...]
     """known groups only, see `S2S_EVENTS`"""
+    caller: str | None = None
+    """who calls, as the client knows them: for what they agreed to have remembered"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +144,8 @@ class SessionSettings:
         if self.parallel_tool_calls is not None:
             wire["parallel_tool_calls"] = self.parallel_tool_calls
         if self.s2s is not None:
-            wire["s2s"] = {"version": self.s2s.version, "events": list(self.s2s.events)}
+            known = {} if self.s2s.caller is None else {"caller": self.s2s.caller}
+            wire["s2s"] = {"version": self.s2s.version, "events": list(self.s2s.events), **known}
         return wire
 
 
@@ -215,11 +219,22 @@ def _s2s(field: Field, current: S2s | None) -> S2s | None:
     version = field.get("version") if current is not None else field.require("version")
     if version is not None:
         version.integer(S2S_VERSION, S2S_VERSION)
-    events = field.get("events")
-    if events is None:
-        return S2s(S2S_VERSION, () if current is None else current.events)
-    asked = {name.string() for name in events.array()}
-    return S2s(S2S_VERSION, tuple(name for name in S2S_EVENTS if name in asked))
+    events, caller = field.get("events"), field.get("caller")
+    named = () if current is None else current.events
+    if events is not None:
+        asked = {name.string() for name in events.array()}
+        named = tuple(name for name in S2S_EVENTS if name in asked)
+    known = None if current is None else current.caller
+    if caller is not None:
+        known = None if caller.is_null else _caller(caller)
+    return S2s(S2S_VERSION, named, known)
+
+
+def _caller(field: Field) -> str:
+    caller = field.string()
+    if not 0 < len(caller) <= MAX_CALLER_CHARACTERS:
+        raise invalid_value(field.param, f"1 to {MAX_CALLER_CHARACTERS} characters", caller)
+    return caller
 
 
 def _or_default(read: Callable[[Field], Any], default: Any) -> Callable[[Field, Any], Any]:
