@@ -65,7 +65,7 @@ def by_generate(folder: Path, prompt: Prompt, n_tokens: int) -> str:
     text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     ids = tokenizer(text, add_special_tokens=False, return_tensors="pt")
     made = model.generate(**ids, max_new_tokens=n_tokens, do_sample=False)
-    return tokenizer.decode(made[0, ids["input_ids"].shape[1] :], skip_special_tokens=True)
+    return tokenizer.decode(made[0, ids["input_ids"].shape[1] :], skip_special_tokens=True).lstrip()
 
 
 @pytest.mark.parametrize("kind", ["llama", "qwen2"])

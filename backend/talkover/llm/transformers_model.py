@@ -179,7 +179,8 @@ class TransformersResponder:
         with self._lock:
             best = max(self._kept, key=lambda kept: _common(kept.tokens, tokens), default=None)
             shared = 0 if best is None else min(_common(best.tokens, tokens), len(tokens) - 1)
-            if best is None or not shared:
+            # the beginning of every template is the same: what shares little is another conversation
+            if best is None or shared <= len(best.tokens) // 2:
                 return _Reading([], DynamicCache(config=self._model.config)), tokens
             self._kept.remove(best)
         surplus = len(best.tokens) - shared
