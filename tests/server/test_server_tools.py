@@ -7,7 +7,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,14 @@ import uvicorn
 from fastapi import FastAPI
 
 from chat_server import ChatServer, Connection
+from fakes import LevelVad, ScriptedAsr, ToneTts
 from heard_line import HeardLine
-from live import ServerProcess, eventually
-from recordings import silence, speech
+from live import InProcessServer, ServerProcess, eventually
+from recordings import silence, speech, tone
+from talkover.config import load_settings
+from talkover.engines import Engines
+from talkover.llm.openai_api import create
+from talkover.messages import Samples
 from wire import WireClient
 
 MAX_SILENCE_S = 1.5
@@ -114,26 +119,27 @@ def call(connection: Connection, name: str, arguments: dict[str, Any]) -> None:
     connection.line("data: " + json.dumps({"choices": [{"index": 0, "delta": delta}]}))
 
 
-@pytest.fixture(scope="module")
-def modelled_office(
-    tmp_path_factory: pytest.TempPathFactory, slow_tool: str
-) -> Iterator[tuple[ServerProcess, ChatServer]]:
-    clock = Path(sys.executable).parent / "mcp-server-time"
-    log = tmp_path_factory.mktemp("modelled") / "server.log"
+@pytest.fixture
+def modelled(
+    serve: Callable[..., InProcessServer], slow_tool: str
+) -> Iterator[Callable[..., tuple[InProcessServer, ChatServer]]]:
+    """Starts a server for utterances that a scripted recogniser understands, before a model on the loopback."""
+    clock = str(Path(sys.executable).parent / "mcp-server-time")
+    servers = [{"name": "clock", "command": [clock], "tools": ["get_current_time"]}]
     with ExitStack() as stack:
-        chat = stack.enter_context(ChatServer(obliging_model))
-        overrides = [
-            "llm.engine=openai",
-            f"llm.base_url={chat.url}",
-            "llm.model=little-chat",
-            "knowledge.only=false",
-            slow_tool,
-            f"tools.mcp={toml([{'name': 'clock', 'command': [str(clock)], 'tools': ['get_current_time']}])}",
-        ]
-        yield stack.enter_context(ServerProcess(log, overrides)), chat
+
+        def start(*utterances: str) -> tuple[InProcessServer, ChatServer]:
+            chat = stack.enter_context(ChatServer(obliging_model, models=("little-chat",)))
+            llm = create(load_settings(None, [f"llm.base_url={chat.url}", "llm.model=little-chat"], {}))
+            llm.warmup()
+            stack.callback(llm.close)
+            engines = Engines(LevelVad(), ScriptedAsr(*utterances), llm, ToneTts(ms_per_char=60))
+            return serve(engines, slow_tool, f"tools.mcp={toml(servers)}"), chat
+
+        yield start
 
 
-def connected(stack: ExitStack, server: ServerProcess) -> WireClient:
+def connected(stack: ExitStack, server: ServerProcess | InProcessServer) -> WireClient:
     client = stack.enter_context(WireClient(server.ws_url, check=False))
     client.update(s2s={"version": 1, "events": ["tools"]})
     return client
@@ -154,42 +160,42 @@ def test_an_openapi_service_is_called_by_voice_without_a_model(embedded_office: 
         assert not client.of("response.function_call_arguments.done")
 
 
-def test_an_mcp_server_is_called_by_voice(modelled_office: tuple[ServerProcess, ChatServer]) -> None:
-    server, chat = modelled_office
+def test_an_mcp_server_is_called_by_voice(modelled: Callable[..., tuple[InProcessServer, ChatServer]]) -> None:
+    server, chat = modelled("What time is it in Tokyo?")
     with ExitStack() as stack:
         client = connected(stack, server)
-        client.say_live(speech("time_slt"))
+        client.say_live(tone(0.8))
         client.say_live(silence(1.0))
-        client.until("s2s.tool.finished", 20)
-        finished = client.of("s2s.tool.finished")[0]
+        finished = client.nth("s2s.tool.finished", 1, 20)
         assert finished["name"] == "get_current_time"
-        client.until("response.output_audio_transcript.done")
+        client.nth("response.output_audio_transcript.done")
         tools = {tool["function"]["name"] for tool in chat.requests[-1]["tools"]}
         assert tools == {"get_time", "get_current_time"}
         assert "asia/tokyo" in str(chat.requests[-1]["messages"][-1]["content"]).lower()
 
 
 def test_a_tool_of_five_seconds_leaves_no_silence_and_is_told_without_a_model(embedded_office: ServerProcess) -> None:
-    check_slow_tool(embedded_office, "time_slt")
+    check_slow_tool(embedded_office, speech("time_slt"), speech("correction_awb"))
 
 
 def test_a_tool_of_five_seconds_leaves_no_silence_and_is_told_by_a_model(
-    modelled_office: tuple[ServerProcess, ChatServer],
+    modelled: Callable[..., tuple[InProcessServer, ChatServer]],
 ) -> None:
-    check_slow_tool(modelled_office[0], "story_slt")
+    server, _ = modelled("Tell me a story.", "No, I meant something else.")
+    check_slow_tool(server, tone(1.0), tone(1.2))
 
 
-def check_slow_tool(server: ServerProcess, question: str) -> None:
+def check_slow_tool(server: ServerProcess | InProcessServer, question: Samples, interruption: Samples) -> None:
     """Ask for it, interrupt what is said meanwhile, and wait for the result."""
     with ExitStack() as stack:
         client = connected(stack, server)
         line = HeardLine(client)
-        line.say(speech(question))
+        line.say(question)
         asked_s = line.user_end_s
         client.say_live(silence(1.6))
         assert client.of("s2s.tool.started")
         interrupted_s = time.monotonic()
-        line.say(speech("correction_awb"))
+        line.say(interruption)
         told_s = told_until_s(client, line)
         answered_s = next(begin for begin, _ in line.agent() if begin > line.user_end_s)
         silences_s = [line.longest_silence_s(asked_s, interrupted_s), line.longest_silence_s(answered_s, told_s)]

@@ -25,6 +25,8 @@ METHODS = ("get", "put", "post", "delete", "patch", "head")
 SAFE_METHODS = frozenset(("get", "head"))
 CONFIRM_KEY = "x-talkover-confirm"
 """of an operation in the document: the question asked before it is carried out"""
+OWN_HEADERS = frozenset(("accept", "content-type", "authorization", "idempotency-key"))
+"""not the model's: the first three by the specification of header parameters, the last because we fill it"""
 MAX_TOOLS = 64
 MAX_DOCUMENT_BYTES = 8 << 20
 MAX_DETAIL_CHARS = 400
@@ -172,7 +174,7 @@ def _operation(
     for raw in (*shared, *cast("list[Any]", operation.get("parameters") or [])):
         parameter = _object(_inlined(raw, document, 0))
         name, place = str(parameter.get("name", "")), str(parameter.get("in", ""))
-        if place not in ("path", "query", "header"):
+        if place not in ("path", "query", "header") or (place == "header" and name.lower() in OWN_HEADERS):
             continue
         schema = dict(_object(parameter.get("schema")))
         if parameter.get("description"):
