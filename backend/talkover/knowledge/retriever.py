@@ -98,7 +98,10 @@ class DocumentRetriever:
         for model in (self._embedder, self._reranker):
             if model is not None:
                 model.warmup()
-        self._read()
+        files, _, _ = self._read()
+        for file in files:
+            if file.reading.document is None:
+                log.warning("documents: %s %s and is left out", file.path, file.reading.problem)
         self._embedding = threading.Thread(target=self._embed_in_background, name="embedding", daemon=True)
         self._embedding.start()
 
@@ -188,9 +191,6 @@ class DocumentRetriever:
             removed = self._store.forget_all_but([*self._of_folder, *self._added])
             self._swap()
             files = (*self._of_folder.values(), *self._added.values())
-            for file in files:
-                if file.reading.document is None:
-                    log.warning("documents: %s %s and is left out", file.path, file.reading.problem)
             return files, sum(file.fresh for file in files), removed
 
     def _swap(self) -> None:
