@@ -2,8 +2,8 @@
 
 Exact search over a matrix in memory, kept in SQLite: 10,000 chunks of 384 dimensions cost 2 ms of one core and nothing
 to install, where LanceDB costs 21 ms and 350 MB and Qdrant's engine in the process 12 ms. sqlite-vec cannot be loaded
-by every Python: many are built without extensions for SQLite. LanceDB and Qdrant are for more vectors than memory should
-hold, and for a server that others share.
+by every Python: many are built without extensions for SQLite. LanceDB and Qdrant are for more vectors than memory
+should hold, and for a server that others share.
 """
 
 from __future__ import annotations
