@@ -220,7 +220,7 @@ def _name(operation: JsonObject, method: str, path: str) -> str:
     given = str(operation.get("operationId") or "")
     if NAME.fullmatch(given):
         return given
-    return re.sub(r"[^a-zA-Z0-9_-]+", "_", given or f"{method}_{path}").strip("_")[:64]
+    return re.sub(r"[^a-zA-Z0-9-]+", "_", given or f"{method}_{path}").strip("_")[:64]
 
 
 def _inlined(node: Any, document: Mapping[str, Any], depth: int, shallow: bool = False) -> Any:
