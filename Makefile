@@ -1,6 +1,6 @@
 # make run     set up what is missing and serve on http://127.0.0.1:8000; CONFIG=configs/x.toml ARGS="--port 9000"
 # make full    install what every engine needs (Paraformer, SenseVoice, Whisper, CosyVoice2), 4 GB
-# make test    set up everything and run every check
+# make test    set up everything and run every check; ARGS="tests/vad -x" are those of pytest
 # make bench   measure; ARGS are those of `talkover bench`
 # make lint    format, style and types only
 # make clean   remove the environment and what tools left behind
@@ -39,10 +39,13 @@ lint: $(VENV)/dev.installed
 
 # The Node.js of the environment runs the page's unit tests: those of the system are often too old, or missing.
 test: export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Where keeping bytecode is forbidden (images of containers), every server that a test starts would compile FunASR anew: 30 s of
+# processor time each, not 14.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: lint
 	@.ci/browser
 	node --test "tests/frontend/**/*.test.js"
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis build dist test-artefacts backend/*.egg-info

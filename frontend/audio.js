@@ -96,6 +96,15 @@ export class Player {
     this.#command({ type: "gain", gain, rampMs });
   }
 
+  /** Silence at the sample; `page.player.paused` follows, and `resume` plays on from there. */
+  pause() {
+    this.#command({ type: "pause" });
+  }
+
+  resume() {
+    this.#command({ type: "resume" });
+  }
+
   /** Silence at once; `page.player.flushed` follows with what had been played. */
   flush() {
     this.converter = null;
@@ -160,6 +169,9 @@ export class Player {
         break;
       case "started":
         this.emit({ type: "page.player.started", item_id: report.itemId });
+        break;
+      case "paused":
+        this.emit({ type: "page.player.paused", item_id: report.itemId, played_ms: this.#ms(report.playedSamples) });
         break;
       case "overflow":
         this.emit({ type: "page.player.overflow", item_id: report.itemId });

@@ -136,6 +136,7 @@ function drawUser(message, item) {
  */
 function drawAssistant(message, item) {
   const { root, words, note } = message;
+  root.dataset.aside = String(item.aside);
   root.dataset.interrupted = String(item.interrupted);
   root.dataset.ended = String(item.ended || !item.spoken);
   words.dataset.empty = String(item.text === "");

@@ -17,6 +17,8 @@ import { assistantItem } from "./state.js";
  *   | {kind: "play", itemId: string, audio: string}
  *   | {kind: "finish", itemId: string}
  *   | {kind: "gain", gain: number, rampMs: number}
+ *   | {kind: "pause"}
+ *   | {kind: "resume"}
  *   | {kind: "flush"}} Command
  */
 
@@ -50,6 +52,12 @@ export function commandsFor(before, event, after) {
       return event.response.status === "cancelled" && isPlaying(before, event.response.id) ? [{ kind: "flush" }] : [];
     case "s2s.playback.gain":
       return [{ kind: "gain", gain: event.gain, rampMs: event.ramp_ms }];
+    case "s2s.playback.pause":
+      return [{ kind: "pause" }];
+    case "s2s.playback.resume":
+      return [{ kind: "resume" }];
+    case "page.player.paused":
+      return [played(event.item_id, event.played_ms, false)];
     case "page.player.position":
       return after.playback.reportedMs === before.playback.reportedMs
         ? []
@@ -156,7 +164,7 @@ function unfinished(before, after) {
  */
 function replay(state) {
   return state.items.slice(-MAX_REPLAYED).flatMap((item) => {
-    if (item.id === state.pendingText?.itemId) return [];
+    if (item.id === state.pendingText?.itemId || (item.role === "assistant" && item.aside)) return [];
     const text = item.role === "user" ? (item.final ? item.text : "") : heardText(item);
     if (text === "") return [];
     const type = item.role === "user" ? "input_text" : "output_text";

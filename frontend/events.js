@@ -40,6 +40,7 @@
  * @property {"in_progress" | "completed" | "cancelled" | "incomplete" | "failed"} status
  * @property {{type: string, reason?: string, error?: {code: string, message: string}} | null} status_details
  * @property {WireItem[]} output
+ * @property {string | null} [conversation_id] null: said beside the conversation
  */
 
 /**
@@ -106,6 +107,9 @@
  *   | {type: "s2s.handover", reason: string}
  *   | {type: "s2s.call.ended"}
  *   | {type: "s2s.playback.gain", gain: number, ramp_ms: number, reason: string}
+ *   | {type: "s2s.playback.pause", fade_ms: number}
+ *   | {type: "s2s.playback.resume", fade_ms: number}
+ *   | {type: "s2s.decision", decision: string, reason: string, at_ms: number, after_ms?: number, finished?: number, text?: string}
  *   | {type: "s2s.item.heard", item_id: string, transcript: string, heard_chars: number, audio_end_ms: number}
  *   | TurnMetrics} ServerEvent
  */
@@ -133,6 +137,7 @@
  *   | {type: "page.stop_requested"}
  *   | {type: "page.player.started", item_id: string}
  *   | {type: "page.player.position", item_id: string, played_ms: number, heard_ms: number}
+ *   | {type: "page.player.paused", item_id: string, played_ms: number}
  *   | {type: "page.player.underrun", item_id: string, played_ms: number}
  *   | {type: "page.player.ended", item_id: string, played_ms: number}
  *   | {type: "page.player.flushed", items: {item_id: string, played_ms: number, dropped_ms: number}[]}

@@ -62,6 +62,7 @@ export function withAssistant(state, id, responseId, change) {
     ended: false,
     interrupted: false,
     silenced: false,
+    aside: responseId !== null && responseId === state.asideId,
   };
   return withItem(state, index, found, change(before));
 }

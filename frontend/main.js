@@ -65,6 +65,7 @@ const view = new View({
   dismissProblem: () => dispatch({ type: "page.microphone", status: "off", problem: null }),
   dismissNotice: (id) => dispatch({ type: "page.notice_dismissed", id }),
   toggleTheme,
+  tune: () => settingsView.open("turn-taking"),
 });
 
 const settingsView = new SettingsView(changeSettings, () => changeSettings({ ...DEFAULTS, theme: settings.theme }));
@@ -125,6 +126,12 @@ function carryOut(command) {
       break;
     case "gain":
       player?.setGain(command.gain, command.rampMs);
+      break;
+    case "pause":
+      player?.pause();
+      break;
+    case "resume":
+      player?.resume();
       break;
     case "flush":
       player?.flush();

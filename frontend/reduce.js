@@ -23,6 +23,7 @@ import { withAbandoned, withChanged, withStarted } from "./tool-runs.js";
 
 const MAX_TURNS = 12;
 const MAX_NOTICES = 4;
+const MAX_DECISIONS = 12;
 /** Wire bytes of base64 PCM16 at 24 kHz per millisecond. */
 const BASE64_CHARS_PER_MS = 64;
 
@@ -157,11 +158,10 @@ const USER = {
 
 /** @type {Handlers} */
 const ANSWER = {
-  "response.created": (state, event) => ({
-    ...state,
-    responseId: event.response.id,
-    speech: { ...state.speech, awaitingAnswer: false },
-  }),
+  "response.created": (state, event) =>
+    event.response.conversation_id === null
+      ? { ...state, asideId: event.response.id }
+      : { ...state, responseId: event.response.id, speech: { ...state.speech, awaitingAnswer: false } },
   "response.output_item.added": (state, event) =>
     event.item.type === "message" ? withAssistant(state, event.item.id, event.response_id, (item) => item) : state,
   "response.output_audio_transcript.delta": (state, event) =>
@@ -253,10 +253,26 @@ const PLAYBACK = {
   "page.stop_requested": silence,
   "s2s.playback.gain": (state, event) => {
     const next = { ...state, playback: { ...state.playback, gain: event.gain } };
-    return event.reason === "speech_dropped"
-      ? { ...next, items: next.items.filter((item) => item.role !== "user" || item.confirmed) }
-      : next;
+    return event.reason === "speech_dropped" ? withoutTentative(next) : next;
   },
+  "s2s.playback.pause": (state) => ({ ...state, playback: { ...state.playback, paused: true } }),
+  "s2s.playback.resume": (state) =>
+    withoutTentative({ ...state, playback: { ...state.playback, paused: false, gain: 1 } }),
+  "s2s.decision": (state, event) => ({
+    ...state,
+    decisions: [
+      {
+        id: state.nextDecisionId,
+        decision: event.decision,
+        reason: event.reason,
+        afterMs: event.after_ms ?? null,
+        finished: event.finished ?? null,
+        text: event.text ?? "",
+      },
+      ...state.decisions,
+    ].slice(0, MAX_DECISIONS),
+    nextDecisionId: state.nextDecisionId + 1,
+  }),
   "page.player.started": (state, event) => {
     const playback = { ...state.playback, itemId: event.item_id, playedMs: 0, reportedMs: 0 };
     const responseId = assistantItem(state, event.item_id)?.responseId;
@@ -290,7 +306,9 @@ const PLAYBACK = {
   "page.player.ended": (state, event) => ({
     ...withExistingAssistant(state, event.item_id, (item) => ({ ...item, heardMs: event.played_ms, ended: true })),
     playback:
-      state.playback.itemId === event.item_id ? { ...state.playback, itemId: null, gain: 1 } : state.playback,
+      state.playback.itemId === event.item_id
+        ? { ...state.playback, itemId: null, gain: 1, paused: false }
+        : state.playback,
   }),
   "page.player.flushed": (state, event) => {
     const positions = new Map(event.items.map((item) => [item.item_id, item]));
@@ -301,14 +319,31 @@ const PLAYBACK = {
       return { ...item, heardMs: position.played_ms, ended: true, silenced: true, interrupted };
     });
     const asked = state.connection.status === "open" ? withAsked(flushed) : flushed;
-    return { ...asked, playback: { ...state.playback, itemId: null, gain: 1 } };
+    return { ...asked, playback: { ...state.playback, itemId: null, gain: 1, paused: false } };
   },
   "page.player.overflow": (state) => withNotice(state, "The server sent more audio than the page can hold."),
-  "page.conversation_cleared": (state) => ({ ...state, items: [], tools: [], turns: [], evidence: {}, playStarts: {} }),
+  "page.conversation_cleared": (state) => ({
+    ...state,
+    items: [],
+    tools: [],
+    turns: [],
+    evidence: {},
+    playStarts: {},
+    decisions: [],
+  }),
 };
 
 /** @type {Handlers} */
 const HANDLERS = { ...CONNECTION, ...USER, ...ANSWER, ...PLAYBACK };
+
+/**
+ * What sounded like speech over the agent was none.
+ * @param {State} state
+ * @returns {State}
+ */
+function withoutTentative(state) {
+  return { ...state, items: state.items.filter((item) => item.role !== "user" || item.confirmed) };
+}
 
 /**
  * @param {State} state

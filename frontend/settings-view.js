@@ -2,7 +2,7 @@
 /** Draws the settings panel and reports what was changed in it. */
 
 import { byId, make, setText } from "./elements.js";
-import { DEFAULTS, TURN_DETECTION_FALLBACK } from "./settings.js";
+import { BARGE_IN_FALLBACK_MS, DEFAULTS, TURN_DETECTION_FALLBACK } from "./settings.js";
 
 /** @typedef {import("./settings.js").Settings} Settings */
 /** @typedef {import("./events.js").WireSession} WireSession */
@@ -25,7 +25,7 @@ export class SettingsView {
     /** @type {WireSession | null} what "as the server is configured" means, once known */
     this.baseline = null;
     this.settings = { ...DEFAULTS };
-    byId("settings-open", HTMLButtonElement).addEventListener("click", () => this.dialog.showModal());
+    byId("settings-open", HTMLButtonElement).addEventListener("click", () => this.open());
     // a click on the backdrop is a click on the dialog itself
     this.dialog.addEventListener("click", (event) => {
       if (event.target === this.dialog) this.dialog.close();
@@ -37,6 +37,12 @@ export class SettingsView {
       if (change) onChange(change);
     });
     byId("settings-reset", HTMLButtonElement).addEventListener("click", onReset);
+  }
+
+  /** @param {string} [section] id of what is to be seen first */
+  open(section) {
+    this.dialog.showModal();
+    if (section) byId(section, HTMLElement).scrollIntoView();
   }
 
   /** @param {Settings} settings */
@@ -56,7 +62,10 @@ export class SettingsView {
     setValue(this.form, "idleTimeoutMs", String(settings.idleTimeoutMs ?? IDLE_NEVER_MS));
     setValue(this.form, "eagerness", settings.eagerness);
     setValue(this.form, "theme", settings.theme);
+    setValue(this.form, "bargeInMs", String(settings.bargeInMs ?? BARGE_IN_FALLBACK_MS));
     byId("interruptible", HTMLInputElement).checked = settings.interruptible;
+    byId("fillers", HTMLInputElement).checked = settings.fillers;
+    byId("backchannels", HTMLInputElement).checked = settings.backchannels;
     byId("instructions", HTMLTextAreaElement).placeholder = this.baseline?.instructions ?? "As the server is configured";
     byId("server-vad", HTMLElement).hidden = settings.turnDetection !== "server_vad";
     byId("semantic-vad", HTMLElement).hidden = settings.turnDetection !== "semantic_vad";
@@ -149,7 +158,7 @@ function changeOf(control) {
   // fields of the panel that are no settings have no name
   if (control instanceof Element && !control.getAttribute("name")) return null;
   if (control instanceof HTMLInputElement) {
-    if (control.type === "checkbox") return { interruptible: control.checked };
+    if (control.type === "checkbox") return { [control.name]: control.checked };
     if (control.type === "radio") return { [control.name]: control.value };
     const value = Number(control.value);
     if (control.name === "idleTimeoutMs") return { idleTimeoutMs: value <= IDLE_NEVER_MS ? null : value };

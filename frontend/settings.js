@@ -17,6 +17,9 @@
  * @property {number | null} prefixPaddingMs
  * @property {"low" | "medium" | "high" | "auto"} eagerness
  * @property {boolean} interruptible
+ * @property {number | null} bargeInMs voice that makes the agent yield, 64 to 2000
+ * @property {boolean} fillers a late answer is bridged; false: as the server is configured
+ * @property {boolean} backchannels "mm-hm" in long speech; false: as the server is configured
  * @property {number | null} idleTimeoutMs 5000 to 30000
  * @property {string} microphoneId
  * @property {"system" | "light" | "dark"} theme
@@ -33,6 +36,9 @@ export const DEFAULTS = Object.freeze({
   prefixPaddingMs: null,
   eagerness: "auto",
   interruptible: true,
+  bargeInMs: null,
+  fillers: false,
+  backchannels: false,
   idleTimeoutMs: null,
   microphoneId: "",
   theme: "system",
@@ -45,6 +51,11 @@ export const TURN_DETECTION_FALLBACK = Object.freeze({
   prefix_padding_ms: 300,
 });
 
+/** The same for the voice that makes the agent yield. */
+export const BARGE_IN_FALLBACK_MS = 224;
+/** After so long an answer counts as late, when the person asked for it to be bridged. */
+const FILLER_AFTER_MS = 700;
+
 export const EXTENSION_EVENTS = Object.freeze([
   "input_transcript",
   "sources",
@@ -52,6 +63,8 @@ export const EXTENSION_EVENTS = Object.freeze([
   "metrics",
   "words",
   "playback",
+  "pause",
+  "decisions",
   "state",
   "call",
 ]);
@@ -75,6 +88,9 @@ export function checkedSettings(stored) {
     prefixPaddingMs: number(raw.prefixPaddingMs, 0, 2000),
     eagerness: raw.eagerness === "low" || raw.eagerness === "medium" || raw.eagerness === "high" ? raw.eagerness : "auto",
     interruptible: raw.interruptible !== false,
+    bargeInMs: number(raw.bargeInMs, 64, 2000),
+    fillers: raw.fillers === true,
+    backchannels: raw.backchannels === true,
     idleTimeoutMs: number(raw.idleTimeoutMs, 5000, 30_000),
     microphoneId: text(raw.microphoneId),
     theme: raw.theme === "light" || raw.theme === "dark" ? raw.theme : "system",
@@ -116,7 +132,8 @@ export function optIn() {
         input: { format: { type: "audio/pcm", rate: 24_000 }, transcription: { model: "default" } },
         output: { format: { type: "audio/pcm", rate: 24_000 } },
       },
-      s2s: { version: 1, events: [...EXTENSION_EVENTS] },
+      // the browser cancels the agent's echo, see `Microphone.open`
+      s2s: { version: 1, events: [...EXTENSION_EVENTS], echo_cancellation: "client" },
     },
   };
 }
@@ -142,8 +159,15 @@ export function sessionUpdate(settings, baseline) {
           speed: settings.speed,
         },
       },
+      s2s: { version: 1, barge_in_ms: settings.bargeInMs, manners: manners(settings) },
     },
   };
+}
+
+/** @param {Settings} settings */
+function manners({ fillers, backchannels }) {
+  if (!fillers && !backchannels) return null;
+  return { filler_after_ms: fillers ? FILLER_AFTER_MS : null, backchannels };
 }
 
 /**

@@ -34,6 +34,7 @@
  * @property {boolean} ended playback is over
  * @property {boolean} interrupted it will not be played to its end
  * @property {boolean} silenced audio still to come is thrown away
+ * @property {boolean} aside said while the user speaks, and no part of the conversation
  */
 
 /** @typedef {UserItem | AssistantItem} Item */
@@ -58,12 +59,15 @@
  * @property {{status: "off" | "asking" | "on" | "failed", muted: boolean, problem: Problem | null}} microphone
  * @property {{itemId: string | null, speaking: boolean, cutIn: boolean, awaitingAnswer: boolean}} speech the user's
  * @property {string | null} responseId the active response
- * @property {{itemId: string | null, playedMs: number, reportedMs: number, gain: number, underruns: number}} playback
+ * @property {{itemId: string | null, playedMs: number, reportedMs: number, gain: number, paused: boolean, underruns: number}} playback
  * @property {Item[]} items in the order they came up
  * @property {Record<string, {query: string | null, sources: Source[]}>} evidence by response
  * @property {ToolRun[]} tools used on the server, oldest first
  * @property {Turn[]} turns newest first
  * @property {Record<string, {firstDeltaAtMs: number, playMs: number | null}>} playStarts by response
+ * @property {import("./decisions.js").Decision[]} decisions newest first
+ * @property {number} nextDecisionId
+ * @property {string | null} asideId the response being said beside the conversation
  * @property {number | null} roundTripMs best of the session
  * @property {{itemId: string, text: string} | null} pendingText typed, waits for the connection or for silence
  * @property {{id: number, text: string}[]} notices
@@ -78,12 +82,15 @@ export const INITIAL = {
   microphone: { status: "off", muted: false, problem: null },
   speech: { itemId: null, speaking: false, cutIn: false, awaitingAnswer: false },
   responseId: null,
-  playback: { itemId: null, playedMs: 0, reportedMs: 0, gain: 1, underruns: 0 },
+  playback: { itemId: null, playedMs: 0, reportedMs: 0, gain: 1, paused: false, underruns: 0 },
   items: [],
   evidence: {},
   tools: [],
   turns: [],
   playStarts: {},
+  decisions: [],
+  nextDecisionId: 1,
+  asideId: null,
   roundTripMs: null,
   pendingText: null,
   notices: [],
@@ -108,7 +115,7 @@ export function moodOf(state) {
   if (connection.status === "connecting") return "connecting";
   if (connection.status !== "open") return microphone.problem ? "error" : "idle";
   if (speech.speaking && speech.cutIn) return "interrupted";
-  if (playback.itemId !== null) return playback.gain < 1 ? "ducked" : "speaking";
+  if (playback.itemId !== null) return playback.gain < 1 || playback.paused ? "ducked" : "speaking";
   if (speech.speaking) return "hearing";
   if (state.responseId !== null || speech.awaitingAnswer || state.pendingText) return "thinking";
   if (microphone.status !== "on") return "ready";

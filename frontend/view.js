@@ -2,6 +2,7 @@
 /** Draws the state. Knows the document, decides nothing. */
 
 import { CaptionsView } from "./captions-view.js";
+import { DecisionsView } from "./decisions-view.js";
 import { byId, icon, make, setText } from "./elements.js";
 import { LatencyView } from "./latency-view.js";
 import { ADVICE } from "./problems.js";
@@ -47,6 +48,7 @@ const NOTICE_MS_PER_CHAR = 40;
  * @property {() => void} dismissProblem
  * @property {(id: number) => void} dismissNotice
  * @property {() => void} toggleTheme
+ * @property {() => void} tune
  */
 
 export class View {
@@ -70,6 +72,7 @@ export class View {
     this.engines = byId("engines", HTMLElement);
     this.captions = new CaptionsView(byId("captions", HTMLElement), byId("latest", HTMLButtonElement));
     this.latency = new LatencyView();
+    this.decisions = new DecisionsView(actions.tune);
     this.waves = new Waves(byId("waves", HTMLCanvasElement));
     /** @type {State | null} */
     this.drawn = null;
@@ -78,7 +81,9 @@ export class View {
     this.#listen();
     setInterval(() => this.#drawCountdown(), 250);
     // on a small screen the conversation comes first
-    if (window.matchMedia("(max-width: 899px), (max-height: 700px)").matches) byId("latency-details", HTMLDetailsElement).open = false;
+    if (window.matchMedia("(max-width: 899px), (max-height: 700px)").matches) {
+      for (const id of ["latency-details", "decisions-details"]) byId(id, HTMLDetailsElement).open = false;
+    }
   }
 
   /** @param {State} state */
@@ -93,6 +98,7 @@ export class View {
     if (before?.server !== state.server) this.#drawEngines(state);
     this.captions.draw(state);
     this.latency.draw(state.turns);
+    this.decisions.draw(state.decisions);
   }
 
   #listen() {

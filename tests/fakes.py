@@ -248,7 +248,8 @@ class Driver:
         """Microphone audio in real time, 20 ms a piece."""
         before = len(self.events)
         for _ in range(round(duration_ms / 20)):
-            tone = (amplitude * np.sin(np.arange(480) * 0.1)).astype(np.float32)
+            # a vowel at 380 Hz and a consonant's share at 4.6 kHz: a sound without any is given longer to end
+            tone = (amplitude * (np.sin(np.arange(480) * 0.1) + 0.3 * np.sin(np.arange(480) * 1.2))).astype(np.float32)
             self.now_s += 0.02
             self.send("input_audio_buffer.append", audio=base64.b64encode(samples_to_pcm16(tone)).decode())
         return self.events[before:]

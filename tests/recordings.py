@@ -24,7 +24,7 @@ HEARD_TOLERANCE_MS = 350
 @cache
 def speech(name: str, rate_hz: int = OUTPUT_RATE_HZ) -> Samples:
     """(n,) float32 of a file in tests/data/speech, at `rate_hz`."""
-    samples, file_rate_hz = soundfile.read(SPEECH / f"{name}.wav", dtype="float32")
+    samples, file_rate_hz = soundfile.read(SPEECH / f"{name}.flac", dtype="float32")
     return resampled(samples, file_rate_hz, rate_hz)
 
 

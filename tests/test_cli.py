@@ -18,7 +18,7 @@ from talkover.config import Settings, load_settings
 from talkover.doctor import Check
 from talkover.resources import resource
 
-QUESTION = Path(__file__).parent / "data" / "speech" / "what_is_talkover_slt.wav"
+QUESTION = Path(__file__).parent / "data" / "speech" / "what_is_talkover_slt.flac"
 
 
 def talkover(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:

@@ -19,6 +19,7 @@ LEFTMOST = (
     "registry",
     "models",
     "event_loop",
+    "spectra",
     "openai_endpoint",
 )
 LEVELS: tuple[tuple[str, ...], ...] = (

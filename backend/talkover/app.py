@@ -27,6 +27,7 @@ from talkover.knowledge.retriever import DocumentRetriever, create_retriever
 from talkover.memory.store import MemoryStore, MemoryUnavailable, memory_file
 from talkover.metrics import Metrics
 from talkover.pipeline.passages import PassageOptions
+from talkover.realtime.behaviour import Manners
 from talkover.realtime.server import RealtimeOptions, RealtimeServer
 from talkover.realtime.session import SessionOptions
 from talkover.realtime.settings import SessionSettings, TurnDetection
@@ -42,6 +43,8 @@ from talkover.tools.tool import Toolbox
 from talkover.tools.toolbox import load_toolbox
 from talkover.vad.echo import webrtc_echo_cancellers
 from talkover.vad.endpointing import TurnOptions
+from talkover.vad.speaker_model import load_speaker_model
+from talkover.vad.turn_model import load_turn_model
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +104,10 @@ def build_engines(settings: Settings) -> Engines:
         raise EngineUnavailable("\n".join(problems))
     engines = Engines(**built)  # pyright: ignore[reportArgumentType]
     try:
-        return replace(engines, retriever=build_retriever(settings, engines.llm))
+        vad = settings.vad
+        turn = None if vad.turn_model is None else load_turn_model(vad.turn_model)
+        speaker = None if vad.speaker_model is None else load_speaker_model(vad.speaker_model)
+        return replace(engines, retriever=build_retriever(settings, engines.llm), turn=turn, speaker=speaker)
     except EngineUnavailable:
         engines.close()
         raise
@@ -248,6 +254,20 @@ def _session_options(
             "notes": [NO_MODEL_NOTE] if engines.llm.name == "embedded" else [],
         },
         echo_canceller=webrtc_echo_cancellers() if vad.echo_canceller == "webrtc" else None,
+        turn_model=None if engines.turn is None else "hears" if engines.turn.hears else "reads",
+        knows_voices=engines.speaker is not None,
+        manners=_manners(settings),
+    )
+
+
+def _manners(settings: Settings) -> Manners:
+    manners = settings.manners
+    return Manners(
+        filler_after_ms=manners.filler_after_ms,
+        reprompt_after_ms=None if manners.reprompt_after_s is None else round(manners.reprompt_after_s * 1000),
+        max_reprompts=manners.max_reprompts,
+        hangs_up=manners.when_silent == "hang_up",
+        backchannels=manners.backchannels,
     )
 
 

@@ -103,9 +103,30 @@ class VadSettings(Section):
     max_utterance_s: Annotated[float, Field(ge=1, le=300)] = 60
     echo_canceller: Literal["none", "webrtc"] = "none"
     """for clients that do not cancel the agent's echo themselves, as a telephone or a bare loudspeaker; browsers do"""
+    turn_model: Path | None = None
+    """ONNX file that tells how likely a turn is over, as one more ground: Smart Turn v3 (audio), or a text model with
+    its tokenizer beside it; none: the rules alone"""
+    speaker_model: Path | None = None
+    """ONNX file of a speaker encoder, such as CosyVoice2's campplus.onnx: another voice than the caller's is taken for
+    side talk; none: loudness alone tells"""
     decision_log: Path | None = None
     """folder for a file per session with what turn taking decided and on which grounds, partial transcripts included:
     `talkover bench duplex --replay FILE` decides again from it"""
+
+
+class MannersSettings(Section):
+    """What the agent does while it has no answer to give."""
+
+    filler_after_ms: Annotated[int, Field(ge=200, le=10_000)] | None = None
+    """an answer that has not begun so long after the user's turn is bridged ("Let me see."); none: never"""
+    reprompt_after_s: Annotated[float, Field(ge=2, le=120)] | None = None
+    """silence of the user after which they are asked whether they are still there; none: never"""
+    max_reprompts: Annotated[int, Field(ge=0, le=10)] = 2
+    """in a row"""
+    when_silent: Literal["quiet", "hang_up"] = "quiet"
+    """after the last re-prompt and as much silence again"""
+    backchannels: bool = False
+    """say "mm-hm" in pauses of long speech"""
 
 
 class AsrSettings(Section):
@@ -378,6 +399,7 @@ class Settings(Section):
     server: ServerSettings = ServerSettings()
     session: SessionDefaults = SessionDefaults()
     vad: VadSettings = VadSettings()
+    manners: MannersSettings = MannersSettings()
     asr: AsrSettings = AsrSettings()
     llm: LlmSettings = LlmSettings()
     tts: TtsSettings = TtsSettings()
@@ -429,6 +451,8 @@ _PATH_KEYS = (
     ("server", "tls_certificate"),
     ("server", "tls_key"),
     ("vad", "decision_log"),
+    ("vad", "turn_model"),
+    ("vad", "speaker_model"),
     ("knowledge", "path"),
     ("knowledge", "uploads"),
     ("knowledge", "index"),

@@ -8,11 +8,11 @@ belongs to one utterance or one response is an object made for it (`AsrStream`, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from talkover.messages import Prompt, Samples, Source, Usage, VoiceSettings, Word
+from talkover.messages import Prompt, PromptMessage, Samples, Source, Usage, VoiceSettings, Word
 
 IsStale = Callable[[], bool]
 
@@ -54,6 +54,25 @@ class VadStream(Protocol):
 
 class VadEngine(Engine, Protocol):
     def stream(self) -> VadStream: ...
+
+
+class TurnModel(Protocol):
+    """Tells how likely it is that a turn is over. Called from many threads."""
+
+    hears: bool
+    """it judges the voice, so that it can be asked before the words are known; else the words"""
+
+    def end_probability(self, samples: Samples, messages: Sequence[PromptMessage]) -> float:
+        """In [0, 1]. `samples`: (n,) float32 at 16 kHz, the utterance so far; `messages`: the conversation with it."""
+        ...
+
+
+class SpeakerModel(Protocol):
+    """Tells voices apart. Called from many threads."""
+
+    def vector(self, samples: Samples) -> Samples:
+        """(d,) float32 of (n,) float32 at 16 kHz; its direction is who speaks. Raises EngineFailed."""
+        ...
 
 
 # ------------------------------------------------------------------------------------------------------------- ASR
@@ -310,6 +329,10 @@ class Engines:
     tts: TtsEngine
     retriever: Retriever | None = None
     """none: there are no documents to search"""
+    turn: TurnModel | None = None
+    """beside the rules of the turn detector"""
+    speaker: SpeakerModel | None = None
+    """knows the caller's voice from another"""
 
     def close(self) -> None:
         for engine in (self.vad, self.asr, self.llm, self.tts):

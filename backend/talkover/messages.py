@@ -84,6 +84,36 @@ class Transcript:
     """see `Hypothesis` in engines.py"""
 
 
+@dataclass(frozen=True, slots=True)
+class TurnOpinion:
+    """What a turn model thinks of an utterance up to a likely end."""
+
+    item_id: str
+    revision: int
+    probability: float
+    """that the turn is over, 0 to 1"""
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceQuestion:
+    """Speech for a speaker model."""
+
+    item_id: str
+    samples: Samples
+    """(n,) float32 at 16 kHz"""
+    is_caller: bool
+    """a turn to learn the caller's voice from; else: is this the caller?"""
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceOpinion:
+    """How much a sound over the agent is the caller's voice."""
+
+    item_id: str
+    similarity: float
+    """cosine, -1 to 1"""
+
+
 # ------------------------------------------------------------------------------------------------ the prompt
 
 
@@ -102,6 +132,18 @@ class PromptMessage:
     """how a user message was said, and what was heard with it; see `Hypothesis` in engines.py"""
     language: str | None = None
     """what a user message was spoken in, as the recogniser tells it: en, zh, yue"""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnQuestion:
+    """What a turn model is asked at a likely end."""
+
+    item_id: str
+    revision: int
+    samples: Samples
+    """(n,) float32 at 16 kHz: the utterance so far"""
+    messages: tuple[PromptMessage, ...]
+    """the conversation, the utterance so far at its end"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,6 +125,12 @@ class Metrics:
             ["outcome"],
             registry=registry,
         )
+        self.interjections_total = Counter(
+            "talkover_interjections",
+            "What the agent said that is no answer: filler, reprompt, goodbye, backchannel",
+            ["kind"],
+            registry=registry,
+        )
         self.errors_total = Counter("talkover_errors", "Failures by stage", ["stage"], registry=registry)
         self.stale_dropped_total = Counter(
             "talkover_stale_dropped", "Messages of an older generation thrown away", registry=registry

@@ -11,6 +11,8 @@ const POSITION_BLOCKS = 10;
  * @typedef {{type: "append", itemId: string, samples: Float32Array}
  *   | {type: "finish", itemId: string}
  *   | {type: "gain", gain: number, rampMs: number}
+ *   | {type: "pause"}
+ *   | {type: "resume"}
  *   | {type: "flush", id: number}} PlayerCommand
  */
 
@@ -22,6 +24,7 @@ const POSITION_BLOCKS = 10;
  *   | {type: "level", rms: number, counts: PlayerCounts}
  *   | {type: "flushed", id: number, items: import("./queue.js").FlushedItem[]}
  *   | {type: "overflow", itemId: string}
+ *   | {type: "paused", itemId: string, playedSamples: number}
  *   | {type: "rendered", samples: Float32Array}} PlayerReport
  */
 
@@ -49,6 +52,14 @@ class PlayerProcessor extends AudioWorkletProcessor {
         break;
       case "gain":
         this.queue.setGain(command.gain, command.rampMs);
+        break;
+      case "pause": {
+        const position = this.queue.pause();
+        if (position) this.#report({ type: "paused", ...position });
+        break;
+      }
+      case "resume":
+        this.queue.resume();
         break;
       case "flush":
         this.#report({ type: "flushed", id: command.id, items: this.queue.flush() });

@@ -50,6 +50,7 @@ export class PlaybackQueue {
     this.audibleSamples = 0;
     this.starved = true;
     this.resuming = false;
+    this.paused = false;
     this.lastValue = 0;
     this.gain = 1;
     this.targetGain = 1;
@@ -95,12 +96,34 @@ export class PlaybackQueue {
   }
 
   /**
+   * Fall silent at the sample and keep the rest. The fade out is a copy: what it lets through is played again.
+   * @returns {{itemId: string, playedSamples: number} | null} where it stopped; null when nothing was playing
+   */
+  pause() {
+    if (this.paused) return null;
+    this.paused = true;
+    const head = this.items[0];
+    if (!head || !head.started) return null;
+    if (!this.starved) this.tailLeft = this.#fadeCopy(head);
+    return { itemId: head.itemId, playedSamples: head.played };
+  }
+
+  /** Play on from the sample where it was paused, at full volume. */
+  resume() {
+    if (!this.paused) return;
+    this.paused = false;
+    this.gain = 0;
+    this.setGain(1, FADE_MS);
+  }
+
+  /**
    * Drop everything at once. What is sounding is faded out over `FADE_MS`, and that fade counts as played.
    * @returns {FlushedItem[]}
    */
   flush() {
     const head = this.items[0];
-    if (head && head.started && !this.starved) this.#fadeOut(head);
+    if (head && head.started && !this.starved && !this.paused) this.#fadeOut(head);
+    this.paused = false;
     const flushed = this.items.map((item) => ({
       itemId: item.itemId,
       playedSamples: item.played,
@@ -122,7 +145,7 @@ export class PlaybackQueue {
    */
   render(output) {
     let filled = this.#renderTail(output);
-    while (filled < output.length) {
+    while (filled < output.length && !this.paused) {
       const item = this.#nextItem();
       if (!item) break;
       filled += this.#copyFrom(item, output, filled);
@@ -246,6 +269,18 @@ export class PlaybackQueue {
 
   /** @param {QueuedItem} head */
   #fadeOut(head) {
+    const count = this.#fadeCopy(head);
+    this.tailLeft = count;
+    head.played += count;
+    head.queued -= count;
+  }
+
+  /**
+   * The next samples, fading, as the end of `tail`.
+   * @param {QueuedItem} head
+   * @returns {number} how many
+   */
+  #fadeCopy(head) {
     const count = Math.min(this.tail.length, head.queued);
     let copied = 0;
     for (const chunk of head.chunks) {
@@ -257,9 +292,7 @@ export class PlaybackQueue {
       }
       if (copied === count) break;
     }
-    this.tailLeft = count;
-    head.played += count;
-    head.queued -= count;
+    return count;
   }
 
   /**

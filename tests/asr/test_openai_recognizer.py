@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import io
-import json
 import logging
-import re
 import socket
-import threading
 import time
 import wave
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import numpy as np
@@ -21,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes import LevelVad, ScriptedAsr, fake_engines, never
+from scripted_http import ScriptedRequest, ScriptedServer
 from talkover.asr.openai_api import OpenAiRecognizer, create, endpoint_from
 from talkover.asr.transcription_answer import hypothesis_of, language_code
 from talkover.config import AsrSettings, load_settings
@@ -29,92 +25,17 @@ from talkover.engines import EngineFailed, Engines, EngineUnavailable, Hypothesi
 KEY = "sk-secret-key-123"
 SECOND = (0.3 * np.sin(np.arange(16_000) * 0.1)).astype(np.float32)
 
-Script = Callable[["_Request"], None]
 
-
-@dataclass(frozen=True)
-class _Sent:
-    """What one request held; the handler itself serves all requests of a connection."""
-
-    path: str
-    headers: dict[str, str]
-    fields: dict[str, str]
-    audio: bytes
-
-
-class _Request(BaseHTTPRequestHandler):
-    """One request, answered by the next script of the server; the last one stays."""
-
-    protocol_version = "HTTP/1.1"
-    server: _Server
-    fields: dict[str, str]
-    audio: bytes
-
-    def do_GET(self) -> None:
-        self.answer(200, {"data": []})
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
-        boundary = self.headers["content-type"].split("boundary=")[1].encode()
-        self.fields, self.audio = {}, b""
-        for part in body.split(b"--" + boundary)[1:-1]:
-            head, _, value = part.partition(b"\r\n\r\n")
-            name = re.search(rb'name="([^"]+)"', head)
-            assert name
-            if b"filename=" in head:
-                self.audio = value.removesuffix(b"\r\n")
-            else:
-                self.fields[name[1].decode()] = value.removesuffix(b"\r\n").decode()
-        with self.server.lock:
-            self.server.requests.append(
-                _Sent(self.path, {k.lower(): v for k, v in self.headers.items()}, self.fields, self.audio)
-            )
-            script = self.server.scripts.pop(0) if len(self.server.scripts) > 1 else self.server.scripts[0]
-        script(self)
-
-    def answer(self, status: int, document: Any) -> None:
-        data = document if isinstance(document, bytes) else json.dumps(document).encode()
-        self.send_response(status)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *args: Any) -> None:
-        """Silent."""
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Request)
-        self.lock = threading.Lock()
-        self.scripts: list[Script] = [lambda request: request.answer(200, {"text": "hello"})]
-        self.requests: list[_Sent] = []
-        self.hung_up = threading.Event()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that leave are part of the tests."""
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/v1"
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    with ScriptedServer(
+        lambda request: request.answer(200, {"text": "hello"}), documents={"/v1/models": {"data": []}}
+    ) as made:
+        yield made
 
 
 @pytest.fixture
-def server() -> Iterator[_Server]:
-    made = _Server()
-    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield made
-    made.shutdown()
-    made.server_close()
-    thread.join(5)
-
-
-@pytest.fixture
-def engine(server: _Server) -> Iterator[OpenAiRecognizer]:
+def engine(server: ScriptedServer) -> Iterator[OpenAiRecognizer]:
     made = engine_for(server.url)
     yield made
     made.close()
@@ -136,22 +57,9 @@ def heard_by(engine: OpenAiRecognizer, language: str | None = None, hint: str = 
         stream.close()
 
 
-def hold(seconds: float) -> Script:
-    """Answer nothing, and tell when the client hangs up."""
-
-    def script(request: _Request) -> None:
-        request.connection.settimeout(seconds)
-        request.close_connection = True
-        try:
-            if request.connection.recv(1) == b"":
-                request.server.hung_up.set()
-        except TimeoutError:
-            return
-
-    return script
-
-
-def test_an_utterance_is_sent_as_wav_with_everything_that_helps(server: _Server, engine: OpenAiRecognizer) -> None:
+def test_an_utterance_is_sent_as_wav_with_everything_that_helps(
+    server: ScriptedServer, engine: OpenAiRecognizer
+) -> None:
     engine.warmup()
     assert heard_by(engine, "zh-CN", "Talkover, Paraformer").text == "hello"
     sent = server.requests[0]
@@ -163,11 +71,11 @@ def test_an_utterance_is_sent_as_wav_with_everything_that_helps(server: _Server,
         "prompt": "Talkover, Paraformer",
         "response_format": "verbose_json",
     }
-    with wave.open(io.BytesIO(sent.audio)) as wav:
+    with wave.open(io.BytesIO(sent.upload)) as wav:
         assert (wav.getframerate(), wav.getnchannels(), wav.getsampwidth(), wav.getnframes()) == (16_000, 1, 2, 16_000)
 
 
-def test_confidence_and_language_come_from_the_segments(server: _Server, engine: OpenAiRecognizer) -> None:
+def test_confidence_and_language_come_from_the_segments(server: ScriptedServer, engine: OpenAiRecognizer) -> None:
     segments = [{"avg_logprob": -0.1, "tokens": [1]}, {"avg_logprob": -0.4, "tokens": [1, 2]}]
     server.scripts = [
         lambda request: request.answer(200, {"text": " Good\nday. ", "language": "english", "segments": segments})
@@ -177,9 +85,9 @@ def test_confidence_and_language_come_from_the_segments(server: _Server, engine:
 
 
 def test_a_server_that_knows_json_only_is_asked_for_json_from_then_on(
-    server: _Server, engine: OpenAiRecognizer
+    server: ScriptedServer, engine: OpenAiRecognizer
 ) -> None:
-    def script(request: _Request) -> None:
+    def script(request: ScriptedRequest) -> None:
         if request.fields["response_format"] == "verbose_json":
             request.answer(400, {"error": {"message": "response_format 'verbose_json' is not compatible", "code": "x"}})
         else:
@@ -190,7 +98,7 @@ def test_a_server_that_knows_json_only_is_asked_for_json_from_then_on(
     assert [sent.fields["response_format"] for sent in server.requests] == ["verbose_json", "json", "json"]
 
 
-def test_models_that_tell_probabilities_are_asked_for_them(server: _Server) -> None:
+def test_models_that_tell_probabilities_are_asked_for_them(server: ScriptedServer) -> None:
     logprobs = [{"token": "a", "logprob": -0.2}, {"token": "b", "logprob": -0.4}]
     server.scripts = [lambda request: request.answer(200, {"text": "ab", "logprobs": logprobs})]
     engine = engine_for(server.url, model="gpt-4o-mini-transcribe")
@@ -202,17 +110,13 @@ def test_models_that_tell_probabilities_are_asked_for_them(server: _Server) -> N
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_a_server_in_trouble_is_asked_again(server: _Server, engine: OpenAiRecognizer, status: int) -> None:
+def test_a_server_in_trouble_is_asked_again(server: ScriptedServer, engine: OpenAiRecognizer, status: int) -> None:
     server.scripts = [lambda request: request.answer(status, {"error": {}}), lambda r: r.answer(200, {"text": "now"})]
     assert heard_by(engine).text == "now"
 
 
-def test_a_connection_that_breaks_off_is_opened_again(server: _Server, engine: OpenAiRecognizer) -> None:
-    def break_off(request: _Request) -> None:
-        request.connection.shutdown(socket.SHUT_RDWR)
-        request.close_connection = True
-
-    server.scripts = [break_off, lambda request: request.answer(200, {"text": "again"})]
+def test_a_connection_that_breaks_off_is_opened_again(server: ScriptedServer, engine: OpenAiRecognizer) -> None:
+    server.scripts = [ScriptedRequest.break_off, lambda request: request.answer(200, {"text": "again"})]
     assert heard_by(engine).text == "again"
 
 
@@ -228,7 +132,12 @@ def test_a_connection_that_breaks_off_is_opened_again(server: _Server, engine: O
     ],
 )
 def test_what_the_server_refuses_is_said_without_its_words(
-    server: _Server, engine: OpenAiRecognizer, status: int, body: Any, expected: str, caplog: pytest.LogCaptureFixture
+    server: ScriptedServer,
+    engine: OpenAiRecognizer,
+    status: int,
+    body: Any,
+    expected: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     server.scripts = [lambda request: request.answer(status, body)]
     with caplog.at_level(logging.INFO), pytest.raises(EngineFailed, match=expected) as failed:
@@ -237,14 +146,14 @@ def test_what_the_server_refuses_is_said_without_its_words(
 
 
 @pytest.mark.parametrize("body", [{}, [], "text", {"text": None}, {"text": 7}, {"text": "  "}])
-def test_an_answer_without_text_is_nothing_heard(server: _Server, engine: OpenAiRecognizer, body: Any) -> None:
+def test_an_answer_without_text_is_nothing_heard(server: ScriptedServer, engine: OpenAiRecognizer, body: Any) -> None:
     server.scripts = [lambda request: request.answer(200, body)]
     assert heard_by(engine) == Hypothesis("")
 
 
-def test_a_server_that_hangs_is_left_in_time(server: _Server) -> None:
+def test_a_server_that_hangs_is_left_in_time(server: ScriptedServer) -> None:
     engine = engine_for(server.url, timeout_s=0.4)
-    server.scripts = [hold(10)]
+    server.scripts = [ScriptedRequest.wait_for_hang_up]
     started_s = time.monotonic()
     with pytest.raises(EngineFailed, match=r"no transcript within 0\.4 s"):
         heard_by(engine)
@@ -253,9 +162,9 @@ def test_a_server_that_hangs_is_left_in_time(server: _Server) -> None:
     engine.close()
 
 
-def test_going_stale_closes_the_connection(server: _Server) -> None:
+def test_going_stale_closes_the_connection(server: ScriptedServer) -> None:
     engine = engine_for(server.url, timeout_s=30)
-    server.scripts = [hold(10)]
+    server.scripts = [ScriptedRequest.wait_for_hang_up]
     stream = engine.stream()
     stream.feed(SECOND)
     assert stream.finish(lambda: bool(server.requests)) == Hypothesis("")
@@ -263,7 +172,9 @@ def test_going_stale_closes_the_connection(server: _Server) -> None:
     engine.close()
 
 
-def test_nothing_is_sent_for_too_little_audio_or_a_stale_utterance(server: _Server, engine: OpenAiRecognizer) -> None:
+def test_nothing_is_sent_for_too_little_audio_or_a_stale_utterance(
+    server: ScriptedServer, engine: OpenAiRecognizer
+) -> None:
     for samples, stale in ((SECOND[:0], never), (SECOND[:1], never), (SECOND[:1500], never), (SECOND, lambda: True)):
         stream = engine.stream()
         stream.feed(samples)

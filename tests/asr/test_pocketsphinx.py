@@ -40,7 +40,7 @@ def settings(**asr: Any) -> Settings:
 
 
 def clip(name: str) -> Samples:
-    samples, _ = soundfile.read(SPEECH / f"{name}.wav", dtype="float32")
+    samples, _ = soundfile.read(SPEECH / f"{name}.flac", dtype="float32")
     return samples
 
 
@@ -104,7 +104,7 @@ def spoken_sentences(engine: PocketsphinxEngine) -> list[tuple[dict[str, Any], H
     """Every row of the manifest and what was understood, ten clips side by side."""
     rows = json.loads((SPEECH / "manifest.json").read_text(encoding="utf-8"))
     with ThreadPoolExecutor(10) as pool:
-        finals = pool.map(lambda row: recognised(engine, clip(row["file"].removesuffix(".wav"))), rows)
+        finals = pool.map(lambda row: recognised(engine, clip(row["file"].removesuffix(".flac"))), rows)
         return list(zip(rows, finals, strict=True))
 
 

@@ -81,7 +81,7 @@ def test_an_unknown_part_is_refused():
 def test_a_folder_without_speech_is_refused(tmp_path: Path):
     done = bench("--speech", str(tmp_path))
     assert done.returncode == 2
-    assert "must contain wav files" in done.stderr
+    assert "must contain wav or flac files" in done.stderr
 
 
 @pytest.mark.slow

@@ -42,7 +42,7 @@ def test_then_people_then_the_shipped_voices(tmp_path: Path):
 def test_no_speech_at_all_says_what_to_do(tmp_path: Path):
     with pytest.raises(ValueError, match="--speech FOLDER"):
         find_speech(None, {}, tmp_path)
-    with pytest.raises(ValueError, match="must contain wav files"):
+    with pytest.raises(ValueError, match="must contain wav or flac files"):
         find_speech(tmp_path, {}, tmp_path)
 
 

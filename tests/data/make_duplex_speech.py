@@ -31,6 +31,8 @@ PADDING_S = 0.1
 SILENT = 10 ** (-50 / 20)
 VOICES = ("slt", "rms", "awb", "kal16")
 MANDARIN_VOICES = ("cmn+f2", "cmn+m3")
+MANDARIN_SPEED = "260"
+"""words a minute: 3 to 4 syllables a second; people speak 5"""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Phrase:
     voices: int = 1
     """by how many of the voices it is spoken"""
     lang: str = "en"
+    phones: str = ""
+    """flite's, where it would spell the text"""
 
 
 PHRASES = (
@@ -67,7 +71,7 @@ PHRASES = (
     Phrase("table", "clause", "I want to book a table for, | four people.", 2),
     # ------------------------------------------------------------------------------------------ over the agent's speech
     Phrase("uh_huh", "backchannel", "Uh huh.", 4),
-    Phrase("mm_hmm", "backchannel", "Mm hmm.", 4),
+    Phrase("mm_hmm", "backchannel", "Mm-hmm.", 4, phones="pau m m hh m m m pau"),
     Phrase("yeah", "backchannel", "Yeah.", 4),
     Phrase("right", "backchannel", "Right.", 4),
     Phrase("okay", "backchannel", "Okay.", 4),
@@ -136,14 +140,15 @@ PHRASES = (
 )
 
 
-def spoken_english(text: str, voice: str) -> tuple[np.ndarray, list[float], list[float]]:
+def spoken_english(text: str, voice: str, phones: str = "") -> tuple[np.ndarray, list[float], list[float]]:
     """(n,) float32 at 16 kHz, and in ms where each inner pause begins and ends."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "speech.wav"
-        command = ["flite", "-voice", voice, "-t", text, "-psdur", "-o", str(path)]
-        phones = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        what = ["-p", phones] if phones else ["-t", text]
+        command = ["flite", "-voice", voice, *what, "-psdur", "-o", str(path)]
+        durations = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         samples, rate_hz = soundfile.read(path, dtype="float32")
-    timed = [(name, float(end_s) * 1000) for name, end_s in re.findall(r"(\S+?):([\d.]+)", phones)]
+    timed = [(name, float(end_s) * 1000) for name, end_s in re.findall(r"(\S+?):([\d.]+)", durations)]
     begins = [before for (_, before), (name, _) in pairwise(timed) if name == "pau"]
     ends = [end for (_, _), (name, end) in pairwise(timed) if name == "pau"]
     return resampled(samples, rate_hz, RATE_HZ), begins[:-1], ends[:-1]
@@ -152,7 +157,7 @@ def spoken_english(text: str, voice: str) -> tuple[np.ndarray, list[float], list
 def spoken_mandarin(text: str, voice: str) -> np.ndarray:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "speech.wav"
-        subprocess.run(["espeak-ng", "-v", voice, "-s", "160", "-w", str(path), text], check=True)
+        subprocess.run(["espeak-ng", "-v", voice, "-s", MANDARIN_SPEED, "-w", str(path), text], check=True)
         samples, rate_hz = soundfile.read(path, dtype="float32")
     return resampled(samples, rate_hz, RATE_HZ)
 
@@ -163,7 +168,7 @@ def row_of(phrase: Phrase, voice: str) -> dict[str, object]:
     ends: list[float] = []
     text = phrase.text.replace("| ", "")
     if phrase.lang == "en":
-        samples, begins, ends = spoken_english(text, voice)
+        samples, begins, ends = spoken_english(text, voice, phrase.phones)
     else:
         samples = spoken_mandarin(text, voice)
     loud = np.flatnonzero(np.abs(samples) >= SILENT)

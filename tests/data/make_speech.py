@@ -1,6 +1,6 @@
 """Synthesise the spoken test sentences with flite (Debian package `flite`) and list them in `speech/manifest.json`.
 
-The wavs are kept in the repository, so that no test needs flite; run this again only to change the sentences. Every
+The files are kept in the repository, so that no test needs flite; run this again only to change the sentences. Every
 file is 16 kHz mono int16 with 0.3 s of silence at both ends.
 """
 
@@ -93,7 +93,7 @@ def main() -> None:
         voices = VOICES if name in EVERY_VOICE else (VOICES[number % len(VOICES)],)
         for voice in voices:
             samples = spoken(text, voice)
-            file = f"{name}_{voice}.wav"
+            file = f"{name}_{voice}.flac"
             soundfile.write(SPEECH / file, samples, RATE_HZ, subtype="PCM_16")
             duration_s = round(samples.size / RATE_HZ, 3)
             rows.append(
@@ -103,7 +103,7 @@ def main() -> None:
     for name, text in DESK_SENTENCES:
         soundfile.write(SPEECH / "desk" / f"{name}_slt.wav", spoken(text, "slt"), RATE_HZ, subtype="PCM_16")
     (SPEECH / "manifest.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    total_mb = sum(path.stat().st_size for path in SPEECH.glob("*.wav")) / 1e6
+    total_mb = sum(path.stat().st_size for path in SPEECH.glob("*.flac")) / 1e6
     print(f"{len(rows)} files, {total_mb:.1f} MB in {SPEECH}")
 
 

@@ -191,3 +191,53 @@ test("an item without any audio ends and lets the next one play", () => {
     ["ended a", "started b"],
   );
 });
+
+test("a pause keeps the rest, and playback goes on with the very next sample", () => {
+  const queue = new PlaybackQueue(RATE_HZ);
+  const speech = Float32Array.from({ length: 12_800 }, (_, i) => Math.sin(i / 40) / 2);
+  queue.append("a", speech.slice());
+  queue.finish("a");
+  render(queue, 1280);
+  assert.deepEqual(queue.pause(), { itemId: "a", playedSamples: 1280 });
+  assert.equal(queue.pause(), null);
+  const paused = render(queue, 2560);
+  assert.ok(largestStep(paused) < 0.02);
+  assert.ok(paused.subarray(FADE_SAMPLES).every((value) => value === 0));
+  assert.deepEqual(queue.position(), { itemId: "a", playedSamples: 1280, queuedSamples: 11_520 });
+  queue.append("b", constant(10));
+  queue.resume();
+  const rest = render(queue, 11_520);
+  assert.ok(largestStep(rest) < 0.02);
+  assert.deepEqual(rest.subarray(FADE_SAMPLES), speech.subarray(1280 + FADE_SAMPLES));
+});
+
+test("what is paused can be thrown away without a sound", () => {
+  const queue = new PlaybackQueue(RATE_HZ);
+  queue.append("a", constant(5000));
+  render(queue, 1280);
+  queue.pause();
+  render(queue, 256);
+  assert.deepEqual(queue.flush(), [{ itemId: "a", playedSamples: 1280, droppedSamples: 3720 }]);
+  queue.append("b", constant(5000));
+  assert.equal(render(queue, 128)[64], 0.5);
+});
+
+test("a pause brings back the volume that ducking took", () => {
+  const queue = new PlaybackQueue(RATE_HZ);
+  queue.append("a", constant(20_000));
+  queue.setGain(0.25, 10);
+  render(queue, 1280);
+  queue.pause();
+  render(queue, 1280);
+  queue.resume();
+  assert.equal(render(queue, 1280)[1000], 0.5);
+});
+
+test("what arrives during a pause waits", () => {
+  const queue = new PlaybackQueue(RATE_HZ);
+  assert.equal(queue.pause(), null);
+  queue.append("a", constant(5000));
+  assert.ok(render(queue, 1280).every((value) => value === 0));
+  queue.resume();
+  assert.equal(render(queue, 1280)[1000], 0.5);
+});

@@ -80,7 +80,7 @@ test("semantic turn detection sends no keys of the other kind", () => {
 
 test("the opt-in asks for captions and every group of the extension", () => {
   const { session } = optIn();
-  assert.deepEqual(session.s2s, { version: 1, events: [...EXTENSION_EVENTS] });
+  assert.deepEqual(session.s2s, { version: 1, events: [...EXTENSION_EVENTS], echo_cancellation: "client" });
   assert.ok(session.audio.input.transcription);
 });
 

@@ -3,62 +3,18 @@
 from __future__ import annotations
 
 import base64
-import json
 
 import numpy as np
 import pytest
 
-from fakes import Driver, ScriptedAsr, ScriptedLlm, ToneTts, fake_engines, session_options
-from talkover.engines import EngineFailed, Hypothesis, LlmCall, LlmFinished, LlmText
-from talkover.messages import FunctionTool, PromptMessage
-from talkover.realtime.actions import ReplaceLane, ReplaceRecognizer
+from fakes import Driver, ScriptedLlm, fake_engines, session_options
+from session_talk import DELTAS, SPOKEN_TURN, driver, error_of, speaking_session, text_turn
+from talkover.engines import EngineFailed, Hypothesis
+from talkover.messages import PromptMessage
+from talkover.realtime.actions import ReplaceRecognizer
 from talkover.realtime.settings import SessionSettings, TurnDetection
 
-SPOKEN_TURN = [
-    "input_audio_buffer.speech_started",
-    "input_audio_buffer.speech_stopped",
-    "input_audio_buffer.committed",
-    "conversation.item.added",
-    "conversation.item.done",
-    "conversation.item.input_audio_transcription.completed",
-    "response.created",
-    "response.output_item.added",
-    "conversation.item.added",
-    "response.content_part.added",
-    "response.output_audio.done",
-    "response.output_audio_transcript.done",
-    "response.content_part.done",
-    "conversation.item.done",
-    "response.output_item.done",
-    "response.done",
-]
-DELTAS = (
-    "response.output_audio.delta",
-    "response.output_audio_transcript.delta",
-    "conversation.item.input_audio_transcription.delta",
-)
-
-
-def driver(*heard: str | Exception, answers: tuple = (), **options: object) -> Driver:
-    engines = fake_engines(ScriptedAsr(*heard), ScriptedLlm(*answers))
-    return Driver(engines, session_options(**options))
-
-
-def error_of(events: list[dict]) -> dict:
-    assert [event["type"] for event in events] == ["error"], events
-    return events[0]["error"]
-
-
-def text_turn(session: Driver, text: str = "Hello?") -> list[dict]:
-    item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
-    before = len(session.events)
-    session.send("conversation.item.create", item=item)
-    session.send("response.create")
-    session.run()
-    return session.events[before:]
-
-
-# ---------------------------------------------------------------------------------------------------------- session
+# -------------------------------------------------------------------------------------------------------------- session
 
 
 def test_session_created_is_first_and_complete():
@@ -117,7 +73,7 @@ def test_the_session_ends_when_its_time_is_over():
     assert session.closed == (1001, "session expired")
 
 
-# ----------------------------------------------------------------------------------------------------- spoken turns
+# --------------------------------------------------------------------------------------------------------- spoken turns
 
 
 def test_a_spoken_turn_in_the_documented_order():
@@ -241,391 +197,7 @@ def test_two_utterances_in_a_row_get_one_answer():
     assert texts == ["First question", "and a second one"]
 
 
-# --------------------------------------------------------------------------------------------------------- barge-in
-
-
-def speaking_session(**engine_options: object) -> Driver:
-    """A session in the middle of a long answer."""
-    story = "One two three four five six seven eight nine ten. " * 10
-    engines = fake_engines(
-        ScriptedAsr("Tell me a story", "Stop"), ScriptedLlm(story, "Fine."), ToneTts(**engine_options)
-    )
-    session = Driver(engines)
-    session.say()
-    return session
-
-
-def test_barge_in_closes_open_parts_before_response_done():
-    engines = fake_engines(ScriptedAsr("Tell me a story", "Stop"), ScriptedLlm("One two three four five six. " * 20))
-    session = Driver(engines)
-    session.speak(600)
-    session.silence(700)
-    session.run(40)  # in the middle of the answer
-    before = len(session.events)
-    session.speak(400)
-    kinds = [kind for kind in session.types(session.events[before:]) if "delta" not in kind]
-    assert kinds == [
-        "input_audio_buffer.speech_started",
-        "response.output_audio.done",
-        "response.output_audio_transcript.done",
-        "response.content_part.done",
-        "conversation.item.done",
-        "response.output_item.done",
-        "response.done",
-    ]
-    done = session.last("response.done")["response"]
-    assert done["status"] == "cancelled"
-    assert done["status_details"] == {"type": "cancelled", "reason": "turn_detected"}
-    assert done["output"][0]["status"] == "incomplete"
-    assert done["usage"]["total_tokens"] == 0
-
-
-def test_nothing_of_an_interrupted_response_follows_its_done():
-    engines = fake_engines(ScriptedAsr("Tell me a story", "Stop"), ScriptedLlm("One two three four five six. " * 20))
-    session = Driver(engines)
-    session.speak(600)
-    session.silence(700)
-    session.run(40)
-    session.speak(400)
-    interrupted = session.last("response.done")["response"]["id"]
-    after = len(session.events)
-    session.run()
-    assert not [event for event in session.events[after:] if event.get("response_id") == interrupted]
-
-
-def test_only_heard_words_enter_the_next_prompt():
-    session = speaking_session()
-    session.wait(0.5)
-    started = session.now_s
-    session.say()
-    message = session.engines.llm.prompts[-1].messages[1]
-    assert message.role == "assistant"
-    assert message.cut_off
-    heard_ms = (started - 100.0) * 1000
-    assert 0 < len(message.text) < 200
-    assert message.text.startswith("One two three")
-    assert len(message.text) * 20 < heard_ms + 700
-
-
-def test_a_client_that_truncates_decides_what_was_heard():
-    session = speaking_session()
-    session.wait(0.5)
-    session.speak(400)
-    item_id = session.last("response.done")["response"]["output"][0]["id"]
-    replies = session.send("conversation.item.truncate", item_id=item_id, content_index=0, audio_end_ms=300)
-    assert replies[0]["type"] == "conversation.item.truncated"
-    assert replies[0]["audio_end_ms"] == 300
-    retrieved = session.send("conversation.item.retrieve", item_id=item_id)[0]["item"]
-    assert retrieved["content"][0]["transcript"] == "One two three"  # 13 characters at 20 ms
-    session.end_turn()
-    assert session.engines.llm.prompts[-1].messages[1].text == "One two three"
-
-
-def test_truncation_beyond_the_audio_is_clamped_or_refused():
-    session = driver(answers=("Hi there.",))
-    text_turn(session)
-    item_id = session.last("response.done")["response"]["output"][0]["id"]
-    sent_ms = 9 * 20
-    replies = session.send("conversation.item.truncate", item_id=item_id, content_index=0, audio_end_ms=sent_ms + 500)
-    assert replies[0]["audio_end_ms"] == sent_ms
-    replies = session.send("conversation.item.truncate", item_id=item_id, content_index=0, audio_end_ms=sent_ms + 1500)
-    assert error_of(replies)["param"] == "audio_end_ms"
-
-
-def test_truncation_needs_audio_of_the_model():
-    session = driver()
-    item = {"id": "mine", "type": "message", "role": "user", "content": [{"type": "input_text", "text": "x"}]}
-    session.send("conversation.item.create", item=item)
-    replies = session.send("conversation.item.truncate", item_id="mine", content_index=0, audio_end_ms=0)
-    assert error_of(replies)["code"] == "unsupported_content_type"
-    replies = session.send("conversation.item.truncate", item_id="gone", content_index=0, audio_end_ms=0)
-    assert error_of(replies)["code"] == "item_truncate_invalid_item_id"
-
-
-def test_a_short_noise_over_the_agent_changes_nothing():
-    session = speaking_session()
-    before = len(session.events)
-    session.speak(100)
-    session.silence(600)
-    session.run()
-    assert not session.held
-    assert {kind for kind in session.types(session.events[before:]) if not kind.startswith("response.")} == set()
-
-
-def test_a_microphone_that_stops_in_the_middle_of_a_sound_leaves_our_page_ducked_for_two_seconds_at_most():
-    session = speaking_session()
-    session.update(s2s={"version": 1, "events": ["playback"]})
-    session.speak(100)
-    assert [event["gain"] for event in session.of("s2s.playback.gain")] == [0.25]
-    session.wait(2.5)
-    session.silence(600)
-    assert [event["gain"] for event in session.of("s2s.playback.gain")] == [0.25, 1.0]
-
-
-def test_our_page_is_ducked():
-    session = speaking_session()
-    session.update(s2s={"version": 1, "events": ["playback"]})
-    session.speak(100)
-    session.silence(600)
-    assert not session.held
-    assert [event["gain"] for event in session.of("s2s.playback.gain")] == [0.25, 1.0]
-
-
-def test_interrupt_response_false_keeps_speaking_and_answers_afterwards():
-    engines = fake_engines(ScriptedAsr("First", "Second"), ScriptedLlm("One two three. " * 30, "Fine."))
-    session = Driver(engines)
-    session.turn_detection({"type": "server_vad", "interrupt_response": False})
-    session.speak(600)
-    session.silence(700)
-    session.run(40)
-    session.speak(600)
-    session.silence(240)
-    while session.core.awaits_words and session.step(-1):  # the newest work is recognition
-        pass
-    session.silence(460)
-    assert len(session.of("response.created")) == 1
-    assert not session.of("response.done")
-    session.run()
-    assert [event["response"]["status"] for event in session.of("response.done")] == ["completed", "completed"]
-
-
-def test_an_answer_nobody_heard_is_still_owed_after_a_cough():
-    session = driver("What time is it", "", answers=("Never heard.", "Noon."))
-    session.speak(600)
-    session.silence(700)
-    while not session.of("response.created"):
-        session.step()
-    session.say()  # a cough before any audio
-    statuses = [event["response"]["status"] for event in session.of("response.done")]
-    assert statuses == ["cancelled", "completed"]
-
-
-# -------------------------------------------------------------------------------------------------------- responses
-
-
-def test_a_text_turn_is_spoken_by_default():
-    session = driver(answers=("Hello you.",))
-    events = text_turn(session)
-    assert session.types(events)[:3] == ["conversation.item.added", "conversation.item.done", "response.created"]
-    assert "".join(e["delta"] for e in session.of("response.output_audio_transcript.delta")) == "Hello you."
-    audio = b"".join(base64.b64decode(event["delta"]) for event in session.of("response.output_audio.delta"))
-    assert len(audio) == 10 * 20 * 48
-
-
-def test_text_modality_has_no_audio_events():
-    session = driver(answers=("Hello you.",))
-    session.update(output_modalities=["text"])
-    events = text_turn(session)
-    assert not [kind for kind in session.types(events) if "audio" in kind]
-    assert "".join(event["delta"] for event in session.of("response.output_text.delta")) == "Hello you."
-    assert session.last("response.output_text.done")["text"] == "Hello you."
-    assert session.last("response.content_part.added")["part"] == {"type": "text", "text": ""}
-
-
-def test_deltas_add_up_to_the_done_event():
-    session = driver(answers=("One sentence. Another one, longer than that. And a third!",))
-    text_turn(session)
-    whole = "".join(event["delta"] for event in session.of("response.output_audio_transcript.delta"))
-    assert whole == session.last("response.output_audio_transcript.done")["transcript"]
-    assert whole == session.last("response.done")["response"]["output"][0]["content"][0]["transcript"]
-
-
-def test_a_second_response_is_refused_while_one_is_active():
-    session = driver(answers=("One.", "Two."))
-    session.send("response.create")
-    error = error_of(session.send("response.create"))
-    assert error["code"] == "conversation_already_has_active_response"
-    session.run()
-    assert len(session.of("response.done")) == 1
-
-
-def test_cancel_without_an_active_response():
-    error = error_of(driver().send("response.cancel"))
-    assert error["code"] == "response_cancel_not_active"
-    assert error["message"].startswith("Cancellation failed")
-
-
-def test_cancel_ends_the_response_at_once():
-    session = driver(answers=("One two three four. " * 10,))
-    session.send("response.create")
-    session.run(10)
-    kinds = session.types(session.send("response.cancel"))
-    assert kinds[-1] == "response.done"
-    done = session.last("response.done")["response"]
-    assert done["status_details"] == {"type": "cancelled", "reason": "client_cancelled"}
-    assert not session.run()
-
-
-def test_a_response_without_output_is_cancelled_with_an_empty_list():
-    session = driver()
-    session.send("response.create")
-    session.send("response.cancel")
-    assert session.last("response.done")["response"]["output"] == []
-
-
-def test_usage_is_null_only_in_created():
-    session = driver(answers=("Hi.",))
-    text_turn(session)
-    assert session.last("response.created")["response"]["usage"] is None
-    usage = session.last("response.done")["response"]["usage"]
-    assert (usage["input_tokens"], usage["output_tokens"], usage["total_tokens"]) == (10, 5, 15)
-    assert usage["input_token_details"]["cached_tokens_details"]["audio_tokens"] == 0
-
-
-def test_metadata_is_echoed_and_overrides_hold_for_one_response():
-    session = driver(answers=("A.", "B."))
-    session.send(
-        "response.create",
-        response={"metadata": {"client_event_id": "7"}, "instructions": "Whisper.", "output_modalities": ["text"]},
-    )
-    session.run()
-    assert session.last("response.created")["response"]["metadata"] == {"client_event_id": "7"}
-    assert session.last("response.done")["response"]["output_modalities"] == ["text"]
-    assert session.engines.llm.prompts[-1].instructions == "Whisper."
-    text_turn(session)
-    assert session.engines.llm.prompts[-1].instructions == "Be brief."
-
-
-def test_input_replaces_the_conversation_as_context():
-    session = driver(answers=("A.", "B.", "C."))
-    text_turn(session, "Remember me")
-    kept = session.of("conversation.item.added")[0]["item"]["id"]
-    session.send("response.create", response={"input": []})
-    session.run()
-    assert session.engines.llm.prompts[-1].messages == ()
-    session.send("response.create", response={"input": [{"type": "item_reference", "id": kept}]})
-    session.run()
-    assert session.engines.llm.prompts[-1].messages == (PromptMessage("user", "Remember me"),)
-    error = error_of(session.send("response.create", response={"input": [{"type": "item_reference", "id": "gone"}]}))
-    assert error["param"] == "response.input[0].id"
-
-
-def test_out_of_band_responses_leave_the_conversation_alone():
-    session = driver(answers=("Aside.",))
-    before = len(session.events)
-    session.send("response.create", response={"conversation": "none", "output_modalities": ["text"]})
-    session.run()
-    assert not [kind for kind in session.types(session.events[before:]) if kind.startswith("conversation.")]
-    assert session.last("response.done")["response"]["conversation_id"] is None
-
-
-def test_out_of_band_runs_beside_the_active_response():
-    session = driver(answers=("Main.", "Aside."))
-    session.send("response.create")
-    session.send("response.create", response={"conversation": "none"})
-    assert len(session.of("response.created")) == 2
-    session.run()
-    assert len(session.of("response.done")) == 2
-
-
-def test_speech_does_not_interrupt_out_of_band_responses():
-    session = driver("Hello", answers=("Aside one two three. " * 10, "Fine."))
-    session.send("response.create", response={"conversation": "none"})
-    session.run(5)
-    session.say()
-    statuses = {event["response"]["id"]: event["response"]["status"] for event in session.of("response.done")}
-    assert list(statuses.values()) == ["completed", "completed"]
-
-
-def test_out_of_band_responses_are_bounded():
-    session = driver()
-    for _ in range(9):
-        session.send("response.create", response={"conversation": "none"})
-    error_of(session.send("response.create", response={"conversation": "none"}))
-    session.run()
-    assert len(session.of("response.done")) == 9
-
-
-def test_a_failed_llm_is_told_and_apologised_for():
-    session = driver(answers=(EngineFailed("the endpoint refused"),))
-    text_turn(session)
-    done = session.last("response.done")["response"]
-    assert done["status"] == "failed"
-    assert done["status_details"]["error"]["code"] == "llm_error"
-    assert "Sorry" in done["output"][0]["content"][0]["transcript"]
-    assert not session.of("error")
-
-
-def test_a_failed_tts_fails_the_response():
-    session = Driver(fake_engines(llm=ScriptedLlm("Hello."), tts=ToneTts(fails=True)))
-    text_turn(session)
-    assert session.last("response.done")["response"]["status_details"]["error"]["code"] == "tts_error"
-    session.engines.tts.fails = False
-    text_turn(session)
-    assert session.last("response.done")["response"]["status"] == "completed"
-
-
-def test_a_hanging_response_is_given_up_and_its_lane_replaced():
-    session = driver(response_timeout_s=20)
-    session.send("response.create")
-    session.work.clear()
-    session.wait(21)
-    assert session.last("response.done")["response"]["status"] == "failed"
-    assert any(isinstance(action, ReplaceLane) for action in session.actions)
-
-
-def test_length_limit_makes_the_response_incomplete():
-    session = driver(answers=([LlmText("Half a sen"), LlmFinished("length")],))
-    text_turn(session)
-    done = session.last("response.done")["response"]
-    assert done["status_details"] == {"type": "incomplete", "reason": "max_output_tokens"}
-    assert done["output"][0]["status"] == "incomplete"
-
-
-# ------------------------------------------------------------------------------------------------------------ tools
-
-TOOL = {"type": "function", "name": "weather", "description": "Weather", "parameters": {"type": "object"}}
-
-
-def calling_session() -> Driver:
-    answer = [
-        LlmText("One moment. "),
-        LlmCall(0, "weather", '{"city":'),
-        LlmCall(0, "", '"Rome"}'),
-        LlmFinished("tool_calls"),
-    ]
-    session = driver(answers=(answer, "It is sunny."))
-    session.update(tools=[TOOL])
-    text_turn(session)
-    return session
-
-
-def test_a_function_call_after_a_spoken_preamble():
-    session = calling_session()
-    done = session.last("response.done")["response"]
-    assert done["status"] == "completed"
-    assert [item["type"] for item in done["output"]] == ["message", "function_call"]
-    finished = session.last("response.function_call_arguments.done")
-    assert (finished["output_index"], finished["name"]) == (1, "weather")
-    assert json.loads(finished["arguments"]) == {"city": "Rome"}
-    assert len(finished["call_id"]) <= 32
-    assert session.engines.llm.prompts[0].tools == (FunctionTool("weather", "Weather", {"type": "object"}),)
-    kinds = session.types()
-    added = [i for i, e in enumerate(session.events) if e["type"] == "conversation.item.added"][-1]
-    assert added < kinds.index("response.function_call_arguments.done")
-
-
-def test_the_output_of_a_call_reaches_the_next_prompt():
-    session = calling_session()
-    call_id = session.last("response.function_call_arguments.done")["call_id"]
-    item = {"type": "function_call_output", "call_id": call_id, "output": "sunny"}
-    session.send("conversation.item.create", item=item)
-    session.send("response.create")
-    session.run()
-    assert [type(message).__name__ for message in session.engines.llm.prompts[-1].messages] == [
-        "PromptMessage",
-        "PromptMessage",
-        "PromptCall",
-        "PromptCallOutput",
-    ]
-
-
-def test_the_output_of_an_unknown_call_is_refused():
-    item = {"type": "function_call_output", "call_id": "call_none", "output": ""}
-    assert error_of(driver().send("conversation.item.create", item=item))["param"] == "item.call_id"
-
-
-# ------------------------------------------------------------------------------------------------------------ items
+# ---------------------------------------------------------------------------------------------------------------- items
 
 
 def test_items_are_inserted_where_the_client_says():
@@ -669,7 +241,7 @@ def test_retrieve_returns_the_input_audio():
     assert 1000 < duration_ms < 1800
 
 
-# ------------------------------------------------------------------------------------------------- manual commits
+# ------------------------------------------------------------------------------------------------------- manual commits
 
 
 def manual(*heard: str, **options: object) -> Driver:
@@ -749,7 +321,7 @@ def test_g711_in_and_out(kind: str):
     assert abs(len(audio) - 9 * 20 * 8) <= 2
 
 
-# --------------------------------------------------------------------------------------------------------- idling
+# --------------------------------------------------------------------------------------------------------------- idling
 
 
 def test_idle_timeout_prompts_the_user_three_times():
@@ -784,7 +356,7 @@ def test_the_idle_timeout_waits_for_the_audio_still_to_be_played():
     assert session.of("input_audio_buffer.timeout_triggered")
 
 
-# ------------------------------------------------------------------------------------------------------- extension
+# ------------------------------------------------------------------------------------------------------------ extension
 
 
 def test_foreign_events_only_after_opting_in():

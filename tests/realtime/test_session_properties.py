@@ -191,7 +191,7 @@ def test_after_a_barge_in_only_the_new_answer_is_sent(steps: int, seed: int):
     session.run(steps)
     rng = random.Random(seed)
     before = len(session.events)
-    session.speak(400)
+    session.speak(700)
     cut = next(
         index
         for index, event in enumerate(session.events[before:])

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from talkover.messages import ToolFinished
-from talkover.realtime.tool_phrases import BRIDGES, bridge, is_only_no, question, spoken_language, understood
+from talkover.realtime.consent import is_only_no, question, understood
+from talkover.realtime.phrases import PHRASES, bridge
 from talkover.realtime.tool_runs import (
     BRIDGE_AFTER_S,
     CALLED_OFF,
@@ -366,18 +367,41 @@ def test_a_no_with_more_in_it_wants_an_answer() -> None:
 
 
 def test_bridges_vary_and_none_follows_itself() -> None:
-    for language, options in BRIDGES.items():
+    for language, kinds_of_phrase in PHRASES.items():
+        options = kinds_of_phrase["bridge"]
         said = [bridge(language, count) for count in range(9)]
         assert said[0] == options[0]
         assert all(before != after for before, after in pairwise(said))
         assert set(said) == set(options)
 
 
-def test_the_language_of_what_is_said_is_the_users() -> None:
-    assert spoken_language("今天天气怎么样", "en") == "zh"
-    assert spoken_language("Wie ist das Wetter?", "de-DE") == "de"
-    assert spoken_language("What is it?", None) == "en"
-    assert spoken_language("Jaka jest pogoda?", "pl") == "en"
+def test_a_language_without_phrases_gets_english_ones() -> None:
+    assert bridge("pl", 0) == bridge("en", 0) != bridge("de", 0)
+
+
+def test_a_wait_that_was_filled_before_the_call_gets_no_first_bridge() -> None:
+    runs = fresh()
+    runs.called(call(), tool(), T0)
+    runs.wait_was_filled()
+    line = free(quiet_since_s=T0 - 0.1)
+    assert runs.due(line, T0 + 0.59) == []
+    assert runs.due(line, T0 + 0.61) == [Bridge(1)]
+
+
+def test_a_long_silence_after_a_filler_still_leaves_the_tool_a_moment() -> None:
+    runs = fresh()
+    runs.called(call(), tool(), T0)
+    runs.wait_was_filled()
+    assert runs.due(free(quiet_since_s=T0 - 5), T0 + 0.19) == []
+
+
+def test_a_filler_before_calls_that_all_failed_leaves_no_trace() -> None:
+    runs = fresh()
+    runs.called(call(arguments="{}"), tool(), T0)
+    runs.wait_was_filled()
+    runs.due(free(), T0)
+    started(runs, 2, T0 + 1)
+    assert runs.due(free(quiet_since_s=T0), T0 + 5) == [Bridge(0)]
 
 
 def test_a_question_holds_the_arguments() -> None:

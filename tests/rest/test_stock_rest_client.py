@@ -15,7 +15,7 @@ from talkover.engines import Engines, TtsEngine
 from talkover.registry import create_engine
 
 KEY = "s3cret"
-QUESTION = Path(__file__).parent.parent / "data" / "speech" / "what_is_talkover_slt.wav"
+QUESTION = Path(__file__).parent.parent / "data" / "speech" / "what_is_talkover_slt.flac"
 
 
 @pytest.fixture(scope="module")

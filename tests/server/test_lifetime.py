@@ -11,6 +11,8 @@ from fakes import ScriptedLlm, fake_engines
 from live import eventually
 from wire import WireClient
 
+pytestmark = pytest.mark.slow
+
 LONG = " ".join(["This goes on and on."] * 100)
 
 

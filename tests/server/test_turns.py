@@ -10,6 +10,8 @@ from fakes import ScriptedLlm, ToneTts, fake_engines
 from recordings import silence, tone
 from wire import WireClient
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def client(serve) -> Iterator[WireClient]:

@@ -35,7 +35,7 @@ def instant() -> Iterator[str]:
 
 def test_recordings_and_text_make_a_timeline_and_a_file(instant: str, tmp_path: Path):
     heard = tmp_path / "reply.wav"
-    question = str(SPEECH / "time_slt.wav")
+    question = str(SPEECH / "time_slt.flac")
     done = talk("--url", instant, "--input", question, "--text", "Hello there", "--stereo", "--output", str(heard))
     assert done.returncode == 0, done.stderr
     lines = [line for line in done.stdout.splitlines() if re.match(r"\s*\d+\.\d\d s", line)]
@@ -52,7 +52,7 @@ def test_recordings_and_text_make_a_timeline_and_a_file(instant: str, tmp_path: 
 
 
 def test_the_next_recording_can_talk_over_the_answer(tmp_path: Path, embedded_story: str):
-    arguments = ["--input", str(SPEECH / "story_slt.wav"), "--input", str(SPEECH / "stop_slt.wav"), "--barge-in", "2"]
+    arguments = ["--input", str(SPEECH / "story_slt.flac"), "--input", str(SPEECH / "stop_slt.flac"), "--barge-in", "2"]
     done = talk("--url", embedded_story, *arguments)
     assert done.returncode == 0, done.stderr
     assert re.search(r"talked over: silent after \d+ ms", done.stdout)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import json
 import logging
 import socket
 import struct
@@ -12,7 +11,6 @@ import threading
 import time
 import wave
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import numpy as np
@@ -21,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes import ToneTts, fake_engines, never
+from scripted_http import ScriptedRequest, ScriptedServer
 from talkover.audio import samples_to_pcm16
 from talkover.config import TtsSettings, load_settings
 from talkover.engines import EngineFailed, EngineUnavailable
@@ -37,98 +36,15 @@ TONE = (0.3 * np.sin(np.arange(24_000) * 0.05)).astype(np.float32)
 PCM = samples_to_pcm16(TONE)
 SPOKEN = np.frombuffer(PCM, "<i2").astype(np.float32) / 32768
 
-Script = Callable[["_Request"], None]
 
-
-class _Request(BaseHTTPRequestHandler):
-    """One request, answered by the next script of the server; the last one stays."""
-
-    protocol_version = "HTTP/1.1"
-    server: _Server
-    fields: dict[str, Any]
-
-    def do_GET(self) -> None:
-        document = self.server.lists.get(self.path)
-        self.answer(404 if document is None else 200, {} if document is None else document)
-
-    def do_POST(self) -> None:
-        fields = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.fields = fields
-        with self.server.lock:
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            self.server.requests.append((self.path, headers, fields))
-            script = self.server.scripts.pop(0) if len(self.server.scripts) > 1 else self.server.scripts[0]
-        script(self)
-
-    def answer(self, status: int, document: Any, kind: str = "application/json") -> None:
-        data = document if isinstance(document, bytes) else json.dumps(document).encode()
-        self.send_response(status)
-        self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def begin(self, kind: str = "audio/pcm") -> None:
-        self.send_response(200)
-        self.send_header("content-type", kind)
-        self.send_header("transfer-encoding", "chunked")
-        self.end_headers()
-
-    def piece(self, data: bytes) -> None:
-        self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
-        self.wfile.flush()
-
-    def wait_for_hang_up(self) -> None:
-        """Until the client closes the connection: what a test of cancelling waits for."""
-        self.connection.settimeout(10)
-        self.close_connection = True
-        try:
-            gone = self.connection.recv(1) == b""
-        except ConnectionError:  # closed with bytes it had not read yet
-            gone = True
-        if gone:
-            self.server.hung_up.set()
-
-    def break_off(self) -> None:
-        self.close_connection = True
-        self.connection.shutdown(socket.SHUT_RDWR)
-
-    def log_message(self, *_args: Any) -> None:
-        """Silent."""
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Request)
-        self.lock = threading.Lock()
-        self.scripts: list[Script] = [lambda request: request.answer(200, PCM, "audio/pcm")]
-        self.lists: dict[str, Any] = {}
-        self.requests: list[tuple[str, dict[str, str], dict[str, Any]]] = []
-        self.hung_up = threading.Event()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that leave are part of the tests."""
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/v1"
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    with ScriptedServer(lambda request: request.answer(200, PCM, "audio/pcm")) as made:
+        yield made
 
 
 @pytest.fixture
-def server() -> Iterator[_Server]:
-    made = _Server()
-    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield made
-    made.shutdown()
-    made.server_close()
-    thread.join()
-
-
-@pytest.fixture
-def engine(server: _Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAiSpeech]:
+def engine(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAiSpeech]:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     made = create(load_settings(None, [f"tts.base_url={server.url}", "tts.timeout_s=2"], {}))
     yield made
@@ -153,21 +69,21 @@ def wav_of(samples: np.ndarray, rate_hz: int, channels: int = 1) -> bytes:
 # ------------------------------------------------------------------------------------------------------- requests
 
 
-def test_the_request_is_that_of_openai(engine: OpenAiSpeech, server: _Server) -> None:
+def test_the_request_is_that_of_openai(engine: OpenAiSpeech, server: ScriptedServer) -> None:
     samples, words = spoken(engine, speed=1.25)
-    path, headers, fields = server.requests[0]
-    assert path == "/v1/audio/speech"
-    assert headers["authorization"] == f"Bearer {KEY}"
-    assert fields == {"model": "tts-1", "input": TEXT, "voice": "alloy", "response_format": "pcm", "speed": 1.25}
+    sent = server.requests[0]
+    assert sent.path == "/v1/audio/speech"
+    assert sent.headers["authorization"] == f"Bearer {KEY}"
+    assert sent.fields == {"model": "tts-1", "input": TEXT, "voice": "alloy", "response_format": "pcm", "speed": 1.25}
     np.testing.assert_array_equal(samples[: SPOKEN.size], SPOKEN)
     assert [TEXT[word.start : word.end] for word in words] == ["My", "secret", "plan", "is", "good"]
 
 
-def test_audio_is_passed_on_while_it_comes(engine: OpenAiSpeech, server: _Server) -> None:
+def test_audio_is_passed_on_while_it_comes(engine: OpenAiSpeech, server: ScriptedServer) -> None:
     go_on = threading.Event()
 
-    def in_two(request: _Request) -> None:
-        request.begin()
+    def in_two(request: ScriptedRequest) -> None:
+        request.begin("audio/pcm")
         request.piece(PCM[:4801])  # an odd byte of the next sample
         assert go_on.wait(10)
         request.piece(PCM[4801:])
@@ -184,9 +100,9 @@ def test_audio_is_passed_on_while_it_comes(engine: OpenAiSpeech, server: _Server
 
 
 @pytest.mark.parametrize("how", ["stale", "closed"])
-def test_cancelling_closes_the_stream(engine: OpenAiSpeech, server: _Server, how: str) -> None:
-    def endless(request: _Request) -> None:
-        request.begin()
+def test_cancelling_closes_the_stream(engine: OpenAiSpeech, server: ScriptedServer, how: str) -> None:
+    def endless(request: ScriptedRequest) -> None:
+        request.begin("audio/pcm")
         request.piece(PCM)
         request.wait_for_hang_up()
 
@@ -204,10 +120,10 @@ def test_cancelling_closes_the_stream(engine: OpenAiSpeech, server: _Server, how
     assert time.monotonic() - started_s < 1
 
 
-def test_cancelling_before_the_answer_closes_the_connection(engine: OpenAiSpeech, server: _Server) -> None:
+def test_cancelling_before_the_answer_closes_the_connection(engine: OpenAiSpeech, server: ScriptedServer) -> None:
     stale = threading.Event()
 
-    def silent(request: _Request) -> None:
+    def silent(request: ScriptedRequest) -> None:
         stale.set()
         request.wait_for_hang_up()
 
@@ -216,8 +132,8 @@ def test_cancelling_before_the_answer_closes_the_connection(engine: OpenAiSpeech
     assert server.hung_up.wait(2)
 
 
-def test_texts_side_by_side_do_not_mix(engine: OpenAiSpeech, server: _Server) -> None:
-    def level(request: _Request) -> None:
+def test_texts_side_by_side_do_not_mix(engine: OpenAiSpeech, server: ScriptedServer) -> None:
+    def level(request: ScriptedRequest) -> None:
         level = int(request.fields["input"]) / 100
         request.answer(200, samples_to_pcm16(np.full(2400, level, np.float32)), "audio/pcm")
 
@@ -235,7 +151,7 @@ def test_texts_side_by_side_do_not_mix(engine: OpenAiSpeech, server: _Server) ->
     assert found == {number: pytest.approx(number / 100, abs=1e-4) for number in range(1, 9)}
 
 
-def test_what_is_spoken_often_is_asked_for_twice_only(engine: OpenAiSpeech, server: _Server) -> None:
+def test_what_is_spoken_often_is_asked_for_twice_only(engine: OpenAiSpeech, server: ScriptedServer) -> None:
     first, second, third = (spoken(engine)[0] for _ in range(3))
     assert len(server.requests) == 2
     assert first.size == second.size == third.size
@@ -243,7 +159,7 @@ def test_what_is_spoken_often_is_asked_for_twice_only(engine: OpenAiSpeech, serv
     assert len(server.requests) == 3
 
 
-def test_nothing_to_say_asks_nobody(engine: OpenAiSpeech, server: _Server) -> None:
+def test_nothing_to_say_asks_nobody(engine: OpenAiSpeech, server: ScriptedServer) -> None:
     assert list(engine.synthesize(" ... ", VoiceSettings("alloy"), never)) == []
     assert server.requests == []
 
@@ -251,15 +167,15 @@ def test_nothing_to_say_asks_nobody(engine: OpenAiSpeech, server: _Server) -> No
 # -------------------------------------------------------------------------------------------------------- formats
 
 
-def test_a_server_that_answers_in_wav_is_understood(engine: OpenAiSpeech, server: _Server) -> None:
+def test_a_server_that_answers_in_wav_is_understood(engine: OpenAiSpeech, server: ScriptedServer) -> None:
     server.scripts = [lambda request: request.answer(200, wav_of(TONE[:16_000], 16_000, 2), "application/octet-stream")]
     samples, _ = spoken(engine)
     assert samples.size == 24_000 + 240
     assert np.abs(samples).max() == pytest.approx(0.3, abs=0.01)
 
 
-def test_a_server_without_pcm_is_asked_for_wav_from_then_on(engine: OpenAiSpeech, server: _Server) -> None:
-    def wav_only(request: _Request) -> None:
+def test_a_server_without_pcm_is_asked_for_wav_from_then_on(engine: OpenAiSpeech, server: ScriptedServer) -> None:
+    def wav_only(request: ScriptedRequest) -> None:
         if request.fields["response_format"] != "wav":
             request.answer(400, {"error": {"message": "response_format must be one of wav, mp3"}})
         else:
@@ -268,11 +184,11 @@ def test_a_server_without_pcm_is_asked_for_wav_from_then_on(engine: OpenAiSpeech
     server.scripts = [wav_only]
     np.testing.assert_array_equal(spoken(engine, "One.")[0][: SPOKEN.size], SPOKEN)
     spoken(engine, "Two.")
-    assert [fields["response_format"] for _, _, fields in server.requests] == ["pcm", "wav", "wav"]
+    assert [sent.fields["response_format"] for sent in server.requests] == ["pcm", "wav", "wav"]
 
 
 @pytest.mark.parametrize("kind", ["audio/mpeg", "application/json", "text/html; charset=utf-8"])
-def test_an_answer_that_is_no_speech_is_a_failure(engine: OpenAiSpeech, server: _Server, kind: str) -> None:
+def test_an_answer_that_is_no_speech_is_a_failure(engine: OpenAiSpeech, server: ScriptedServer, kind: str) -> None:
     server.scripts = [lambda request: request.answer(200, b"{}" * 5000, kind)]
     with pytest.raises(EngineFailed, match=kind.partition(";")[0]):
         spoken(engine)
@@ -328,7 +244,7 @@ def test_a_header_that_never_ends_is_left() -> None:
 # ------------------------------------------------------------------------------------------------------- failures
 
 
-def test_a_busy_server_is_asked_again(engine: OpenAiSpeech, server: _Server) -> None:
+def test_a_busy_server_is_asked_again(engine: OpenAiSpeech, server: ScriptedServer) -> None:
     server.scripts.insert(0, lambda request: request.answer(503, {"error": {"message": "busy"}}))
     assert spoken(engine)[0].size
     assert len(server.requests) == 2
@@ -344,7 +260,7 @@ def test_a_busy_server_is_asked_again(engine: OpenAiSpeech, server: _Server) -> 
     ],
 )
 def test_what_the_server_refuses_is_named_without_its_words(
-    engine: OpenAiSpeech, server: _Server, status: int, error: dict[str, str], told: str
+    engine: OpenAiSpeech, server: ScriptedServer, status: int, error: dict[str, str], told: str
 ) -> None:
     server.scripts = [lambda request: request.answer(status, {"error": error})]
     with pytest.raises(EngineFailed, match=told) as failure:
@@ -354,9 +270,9 @@ def test_what_the_server_refuses_is_named_without_its_words(
     assert "secret plan" not in str(failure.value)
 
 
-def test_a_broken_stream_is_a_failure_and_not_said_twice(engine: OpenAiSpeech, server: _Server) -> None:
-    def breaks(request: _Request) -> None:
-        request.begin()
+def test_a_broken_stream_is_a_failure_and_not_said_twice(engine: OpenAiSpeech, server: ScriptedServer) -> None:
+    def breaks(request: ScriptedRequest) -> None:
+        request.begin("audio/pcm")
         request.piece(PCM[:4800])
         request.break_off()
 
@@ -368,9 +284,9 @@ def test_a_broken_stream_is_a_failure_and_not_said_twice(engine: OpenAiSpeech, s
     assert len(server.requests) == 1
 
 
-def test_a_server_that_stops_in_the_middle_is_left(server: _Server) -> None:
-    def stops(request: _Request) -> None:
-        request.begin()
+def test_a_server_that_stops_in_the_middle_is_left(server: ScriptedServer) -> None:
+    def stops(request: ScriptedRequest) -> None:
+        request.begin("audio/pcm")
         request.piece(PCM)
         request.wait_for_hang_up()
 
@@ -384,7 +300,7 @@ def test_a_server_that_stops_in_the_middle_is_left(server: _Server) -> None:
         made.close()
 
 
-def test_an_answer_without_sound_is_a_failure(engine: OpenAiSpeech, server: _Server) -> None:
+def test_an_answer_without_sound_is_a_failure(engine: OpenAiSpeech, server: ScriptedServer) -> None:
     server.scripts = [lambda request: request.answer(200, b"", "audio/pcm")]
     with pytest.raises(EngineFailed, match="without speech"):
         spoken(engine)
@@ -416,20 +332,20 @@ def test_nobody_there(caplog: pytest.LogCaptureFixture) -> None:
     ],
 )
 def test_the_voices_are_those_the_server_lists(
-    engine: OpenAiSpeech, server: _Server, path: str, document: Any, names: list[str]
+    engine: OpenAiSpeech, server: ScriptedServer, path: str, document: Any, names: list[str]
 ) -> None:
-    server.lists[path] = document
+    server.documents[path] = document
     engine.warmup()
     assert [voice.id for voice in engine.voices()] == names
     assert engine.aliases()["default"] == engine.aliases()["alloy"] == names[0]
     spoken(engine, voice="default")
-    assert server.requests[0][2]["voice"] == names[0]
+    assert server.requests[0].fields["voice"] == names[0]
     with pytest.raises(ValueError, match="got 'nobody'"):
         spoken(engine, voice="nobody")
 
 
-def test_configured_voices_come_first(server: _Server) -> None:
-    server.lists["/v1/voices"] = {"data": [{"id": "other"}]}
+def test_configured_voices_come_first(server: ScriptedServer) -> None:
+    server.documents["/v1/voices"] = {"data": [{"id": "other"}]}
     made = create(load_settings(None, [f"tts.base_url={server.url}", 'tts.voice_names=["anna", "bo"]'], {}))
     try:
         made.warmup()

@@ -29,7 +29,7 @@ def faults_of(samples, rate_hz: int = RATE_HZ) -> str:
 
 
 def test_real_speech_is_accepted_and_comes_back_as_recorded() -> None:
-    path = SPEECH / "what_is_talkover_slt.wav"
+    path = SPEECH / "what_is_talkover_slt.flac"
     samples, rate_hz = soundfile.read(path, dtype="float32")
     clip = read_clip(path.read_bytes())
     assert clip.rate_hz == rate_hz

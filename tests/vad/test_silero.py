@@ -25,7 +25,7 @@ def frames_of(samples: Samples) -> list[Samples]:
 @pytest.fixture(scope="module")
 def speech() -> Samples:
     """The first shipped sentence, 0.3 s of silence at both ends."""
-    name = sorted(SPEECH.glob("*.wav"))[0]
+    name = sorted(SPEECH.glob("*.flac"))[0]
     samples, rate_hz = soundfile.read(name, dtype="float32")
     assert rate_hz == 16_000
     return samples

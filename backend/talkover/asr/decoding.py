@@ -31,7 +31,7 @@ MEAN_SPREAD: Mean = np.array([3.6, 5.3, 7.7, 9.6, 6.3, 3.0, 5.0, 5.9, 4.2, 6.5, 
 """(13,) their standard deviation"""
 MEASURE_AT_MS = (1500, 3000, 6000)
 """how much audio makes the mean worth measuring: before 1.5 s measured means made results worse than the typical one"""
-MEASURE_AT_END_MS = 700
+MEASURE_AT_END_MS = 1000
 """a shorter utterance keeps the typical mean"""
 MAX_DISTANCE = 0.5
 """mean squared distance, in units of spread, up to which the mean in use is good enough"""

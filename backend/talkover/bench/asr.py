@@ -25,6 +25,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from talkover.audio import INPUT_RATE_HZ, ms_to_samples
 from talkover.bench import machine, report
 from talkover.bench.figures import Figure, PartResult, summarize
+from talkover.bench.live_feed import feed
 from talkover.bench.transcript_scores import (
     Stability,
     character_error_rate,
@@ -36,15 +37,12 @@ from talkover.bench.transcripts import Sample, read_manifest
 from talkover.client.recordings import sounding_spans
 from talkover.client.server_process import tree_cpu_s
 from talkover.config import ConfigError, load_settings
-from talkover.engines import AsrEngine, AsrStream, EngineFailed, EngineUnavailable, Hypothesis
+from talkover.engines import AsrEngine, EngineFailed, EngineUnavailable, Hypothesis
 from talkover.extras import install_command
 from talkover.messages import Samples
 from talkover.registry import create_engine
 from talkover.rest.audio_files import AudioTooLong, UnreadableAudio, read_audio
 
-PIECE_MS = 100
-"""what the receiver hands over at a time"""
-POLL_S = 0.01
 LEAD_MS, TAIL_MS = 300, 300
 """room before the first and after the last sound: pre-roll, and the silence until a likely end of turn"""
 MAX_RECORDING_S = 300
@@ -154,9 +152,9 @@ def hear(asr: AsrEngine, sample: Sample, audio: Samples, voiced_ms: float, paced
     first_partial_ms: float | None = None
     started_s = time.monotonic()
 
-    def note(partial: Hypothesis | None) -> None:
+    def note(partial: Hypothesis) -> None:
         nonlocal first_partial_ms
-        if partial is None or not partial.text:
+        if not partial.text:
             return
         if first_partial_ms is None and paced:
             first_partial_ms = (time.monotonic() - started_s) * 1000 - voiced_ms
@@ -165,12 +163,7 @@ def hear(asr: AsrEngine, sample: Sample, audio: Samples, voiced_ms: float, paced
     failure: str | None = None
     final = Hypothesis("")
     try:
-        size = ms_to_samples(PIECE_MS, INPUT_RATE_HZ)
-        for begin in range(0, audio.size, size):
-            piece = audio[begin : begin + size]
-            if paced:
-                _wait_until(started_s + (begin + piece.size) / INPUT_RATE_HZ, stream, note)
-            note(stream.feed(piece))
+        feed(stream, audio, started_s if paced else None, note)
         asked_s = time.monotonic()
         try:
             final = stream.finish(lambda: False)
@@ -193,12 +186,6 @@ def hear(asr: AsrEngine, sample: Sample, audio: Samples, voiced_ms: float, paced
         slots_missed=tuple(slots_missed(sample.slots, final.text)),
         failure=failure,
     )
-
-
-def _wait_until(due_s: float, stream: AsrStream, note: Callable[[Hypothesis | None], None]) -> None:
-    while (left_s := due_s - time.monotonic()) > 0:
-        time.sleep(min(POLL_S, left_s))
-        note(stream.partial())
 
 
 def _speech(sample: Sample) -> tuple[Samples, float]:

@@ -19,17 +19,16 @@ import numpy as np
 
 from talkover.audio import INPUT_RATE_HZ, OUTPUT_RATE_HZ, ms_to_samples, resampled
 from talkover.bench.figures import Figure, PartResult, Target, summarize
+from talkover.bench.live_feed import feed
 from talkover.bench.part import Setting
 from talkover.config import Settings, load_settings
-from talkover.engines import AsrEngine, AsrStream
+from talkover.engines import AsrEngine
 from talkover.extras import install_command
 from talkover.messages import Samples, VoiceSettings
 from talkover.registry import create_engine
 
 MODELS = Path("tests/data/models")
 VOICES = {"en": ("en-us-f1", "en-us-m1", "en-gb-f1"), "zh": ("zh-cn-f1", "zh-cn-m1")}
-PIECE_MS = 100
-"""what the receiver hands over at a time"""
 SESSIONS = (1, 4, 8)
 FINAL_TARGET_MS = 120
 LEAD_MS = 300
@@ -133,13 +132,8 @@ def _one(engine: AsrEngine, spoken: Spoken, delay_s: float) -> Heard:
     """One utterance, fed at the pace of a microphone after `delay_s`."""
     stream = engine.stream()
     begun_s = time.monotonic() + delay_s
-    piece = ms_to_samples(PIECE_MS, INPUT_RATE_HZ)
     arrivals: list[float] = []
-    for begin in range(0, spoken.samples.size, piece):
-        samples = spoken.samples[begin : begin + piece]
-        _wait_until(begun_s + (begin + samples.size) / INPUT_RATE_HZ, stream, arrivals)
-        if stream.feed(samples) is not None:
-            arrivals.append(time.monotonic())
+    feed(stream, spoken.samples, begun_s, lambda _: arrivals.append(time.monotonic()))
     ended_s = time.monotonic()
     text = stream.finish(lambda: False).text
     final_ms = (time.monotonic() - ended_s) * 1000
@@ -147,13 +141,6 @@ def _one(engine: AsrEngine, spoken: Spoken, delay_s: float) -> Heard:
     after_chunk_ms = [(at_s - begun_s) % chunk_s * 1000 for at_s in arrivals]
     first_ms = (arrivals[0] - begun_s) * 1000 - LEAD_MS if arrivals else None
     return Heard(text, final_ms, first_ms, after_chunk_ms)
-
-
-def _wait_until(due_s: float, stream: AsrStream, arrivals: list[float]) -> None:
-    while (left_s := due_s - time.monotonic()) > 0:
-        time.sleep(min(left_s, 0.002))
-        if stream.partial() is not None:
-            arrivals.append(time.monotonic())
 
 
 def batch_effect(spoken: Sequence[Spoken]) -> list[Figure]:

@@ -70,7 +70,7 @@ def command(
         typer.Option(
             "--speech",
             metavar="FOLDER",
-            help="Folder of wavs to speak. Else $TALKOVER_SHARED/speech (../shared/speech), else tests/data/speech.",
+            help="Folder of wavs or flacs to speak. Else $TALKOVER_SHARED/speech (../shared), else tests/data/speech.",
         ),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="About two minutes, with few samples.")] = False,

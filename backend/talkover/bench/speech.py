@@ -1,4 +1,4 @@
-"""Which speech the benchmark uses: a folder of wavs, with or without a manifest that says what is said in them."""
+"""Which speech the benchmark uses: a folder of sound files, with or without a manifest that says what they say."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from talkover.client.recordings import Recording, read_recording
+from talkover.client.recordings import Recording, read_recording, sound_files
 
 SHARED_VARIABLE = "TALKOVER_SHARED"
 SHIPPED = Path("tests") / "data" / "speech"
@@ -84,7 +84,7 @@ def find_speech(folder: Path | None, environ: Mapping[str, str] | None = None, c
     ):
         if candidate.is_dir():
             return load_speech(candidate, reason)
-    raise ValueError(f"neither {shared} nor {cwd / SHIPPED} exists: name a folder of wav files with --speech FOLDER")
+    raise ValueError(f"neither {shared} nor {cwd / SHIPPED} exists: name a folder of recordings with --speech FOLDER")
 
 
 def shipped_speech(cwd: Path | None = None) -> Speech | None:
@@ -100,10 +100,10 @@ def load_speech(folder: Path, reason: str) -> Speech:
         rows: Sequence[Mapping[str, Any]] = json.loads(manifest.read_text(encoding="utf-8"))
         clips = [_clip(folder, row) for row in rows]
     else:
-        clips = [_clip(folder, {"file": str(path.relative_to(folder))}) for path in sorted(folder.rglob("*.wav"))]
+        clips = [_clip(folder, {"file": str(path.relative_to(folder))}) for path in sound_files(folder)]
     present = tuple(clip for clip in clips if clip.path.is_file())
     if not present:
-        raise ValueError(f"{folder}: must contain wav files")
+        raise ValueError(f"{manifest}: names no file that is there")
     return Speech(folder, reason, present)
 
 

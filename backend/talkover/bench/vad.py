@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from talkover.audio import INPUT_RATE_HZ, VAD_FRAME_SAMPLES, level_dbfs, ms_to_samples, resampled
-from talkover.client.recordings import Span, sounding_spans
+from talkover.client.recordings import Span, sound_files, sounding_spans
 from talkover.config import Settings
 from talkover.engines import VadEngine
 from talkover.messages import Samples
@@ -121,11 +121,8 @@ def utterances_of(samples: Samples, gap_ms: float) -> tuple[Span, ...]:
 
 
 def load_clips(folder: Path, gap_ms: float) -> list[Clip]:
-    """Every wav below `folder`, embedded in room noise, with its utterances. Raises ValueError when there is none."""
-    paths = sorted(folder.rglob("*.wav"))
-    if not paths:
-        raise ValueError(f"{folder}: must contain wav files")
-    return [_load_clip(path, gap_ms) for path in paths]
+    """Every sound file below `folder` in room noise, with its utterances. Raises ValueError when there is none."""
+    return [_load_clip(path, gap_ms) for path in sound_files(folder)]
 
 
 def _load_clip(path: Path, gap_ms: float) -> Clip:
@@ -229,7 +226,7 @@ def _p50_p90(values: Sequence[float]) -> tuple[float, float]:
 
 
 def measure(folder: Path, snr_db: float = 10.0, noise_s: float = 30.0) -> list[VadResult]:
-    """Silero with and without its gate, and WebRTC, over the wavs below `folder`: clean and with each noise."""
+    """Silero with and without its gate, and WebRTC, over the sound files below `folder`: clean and with each noise."""
     options = TurnOptions()
     clips = load_clips(folder, gap_ms=options.silence_duration_ms)
     engines: list[tuple[str, VadEngine]] = []

@@ -11,6 +11,7 @@ import soundfile
 from talkover.audio import OUTPUT_RATE_HZ, level_dbfs, ms_to_samples, resampled, samples_to_ms
 from talkover.messages import Samples
 
+SOUND_SUFFIXES = (".wav", ".flac")
 PIECE_MS = 10
 """grain in which a recording is searched for sound"""
 TRUTH_BELOW_PEAK_DB = 35.0
@@ -83,6 +84,14 @@ def recording(name: str, samples: Samples, rate_hz: int, text: str = "") -> Reco
     if not spans:
         raise ValueError(f"{name}: nothing can be heard in it")
     return Recording(name, speech.astype(np.float32), spans[0], text)
+
+
+def sound_files(folder: Path) -> list[Path]:
+    """Every WAV and FLAC file below `folder`, sorted. Raises ValueError when there is none."""
+    found = sorted(path for path in folder.rglob("*") if path.suffix in SOUND_SUFFIXES)
+    if not found:
+        raise ValueError(f"{folder}: must contain wav or flac files")
+    return found
 
 
 def read_recording(path: Path, text: str = "") -> Recording:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import signal
@@ -95,12 +96,11 @@ class ServerProcess:
 
     def stop(self) -> None:
         if self._process.poll() is None:
-            self._signal(signal.SIGINT)
-            try:
+            self._process.terminate()  # not SIGINT: what a shell starts in the background ignores that
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(STOP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                self._signal(signal.SIGKILL)
-                self._process.wait()
+            self._kill_group()
+            self._process.wait()
         self._log.close()
 
     def __enter__(self) -> ServerProcess:
@@ -121,12 +121,10 @@ class ServerProcess:
         finally:
             connection.close()
 
-    def _signal(self, number: int) -> None:
-        """To the whole group: what the server started ends with it."""
-        try:
-            os.killpg(self._process.pid, number)
-        except ProcessLookupError:
-            return
+    def _kill_group(self) -> None:
+        """What the server started and left ends with it."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     def _pin(self) -> None:
         os.sched_setaffinity(0, self._cores or ())

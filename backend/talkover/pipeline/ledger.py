@@ -180,8 +180,34 @@ class Playback:
     def __init__(self) -> None:
         self._items: dict[str, _Sent] = {}
         self._ends_s = 0.0
+        self._paused_s: float | None = None
+
+    def pause(self, now_s: float) -> None:
+        """The client stops at the sample, to go on from there: nothing sounds until `resume`."""
+        if self._paused_s is None:
+            self._paused_s = now_s
+
+    def resume(self, now_s: float) -> None:
+        """The client plays on."""
+        if self._paused_s is None:
+            return
+        paused_s, self._paused_s = self._paused_s, None
+        for item in self._items.values():
+            if item.ends_s > paused_s:
+                item.ends_s += now_s - paused_s
+        if self._ends_s > paused_s:
+            self._ends_s += now_s - paused_s
+
+    @property
+    def is_paused(self) -> bool:
+        return self._paused_s is not None
+
+    def _clock_s(self, now_s: float) -> float:
+        """The time as playback knows it: it stands still during a pause."""
+        return now_s if self._paused_s is None else self._paused_s
 
     def sent(self, item_id: str, duration_ms: float, now_s: float) -> None:
+        now_s = self._clock_s(now_s)
         item = self._items.setdefault(item_id, _Sent())
         item.sent_ms += duration_ms
         self._ends_s = item.ends_s = max(self._ends_s, now_s) + duration_ms / 1000
@@ -190,6 +216,7 @@ class Playback:
 
     def reported(self, item_id: str, played_ms: float, ended: bool, now_s: float) -> None:
         """The client says how much of an item it has played, and whether it plays on."""
+        now_s = self._clock_s(now_s)
         item = self._items.get(item_id)
         if item is None or item.stopped_ms is not None:
             return
@@ -203,6 +230,7 @@ class Playback:
 
     def played_ms(self, item_id: str, now_s: float) -> float:
         """How much of the item has sounded by now, 0 to what was sent."""
+        now_s = self._clock_s(now_s)
         item = self._items.get(item_id)
         if item is None:
             return 0.0
@@ -212,6 +240,7 @@ class Playback:
 
     def stop(self, now_s: float) -> list[str]:
         """The client throws away what it has not played yet. Returns the items that were still to be played."""
+        now_s, self._paused_s = self._clock_s(now_s), None
         cut = [item_id for item_id, item in self._items.items() if item.stopped_ms is None and item.ends_s > now_s]
         for item_id in cut:
             self._items[item_id].stopped_ms = self.played_ms(item_id, now_s)
@@ -227,4 +256,4 @@ class Playback:
         return self._ends_s
 
     def is_audible(self, now_s: float) -> bool:
-        return self._ends_s > now_s
+        return self._paused_s is None and self._ends_s > now_s

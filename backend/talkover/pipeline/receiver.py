@@ -108,12 +108,10 @@ class _Buffer:
 class Receiver:
     """The ear of one session."""
 
-    def __init__(
-        self, vad: VadStream, record: Write | None = None, echo_canceller: EchoCanceller | None = None
-    ) -> None:
+    def __init__(self, vad: VadStream, record: Write | None = None) -> None:
         """`record` takes the lines of the decision log."""
         self._vad = vad
-        self._echo_canceller = echo_canceller
+        self._echo_canceller: EchoCanceller | None = None
         self._decoder = WireDecoder(AudioFormat())
         self._options: TurnOptions | None = TurnOptions()
         self._prefix_ms = 300
@@ -146,6 +144,13 @@ class Receiver:
         else:
             self._endpointer.configure(options)
         self._options = options
+
+    def cancel_echo(self, canceller: EchoCanceller | None) -> None:
+        """Take the agent's echo out of the microphone from here on; None: the client does so.
+
+        What another canceller held back, less than 10 ms, is lost: clients choose before they speak.
+        """
+        self._echo_canceller = canceller
 
     @property
     def in_speech(self) -> bool:
@@ -199,6 +204,14 @@ class Receiver:
     def hear(self, text: str, final: bool, confidence: float | None) -> None:
         """The newest transcript of what is open, for decisions that look at words."""
         self._endpointer.hear(text, final, confidence)
+
+    def consider(self, end_probability: float, revision: int) -> None:
+        """A turn model's opinion on what is open, up to its likely end of this revision."""
+        self._endpointer.consider(end_probability, revision)
+
+    def compare_voice(self, similarity: float) -> None:
+        """How much what is open is the caller's voice."""
+        self._endpointer.compare_voice(similarity)
 
     def in_dialogue(self, dialogue: Dialogue) -> None:
         """What the agent is saying, or has said last."""

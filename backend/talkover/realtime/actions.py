@@ -6,7 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from talkover.messages import Prompt, ResponseRequest, SpeechDropped, SpeechSegment
+from talkover.messages import (
+    Prompt,
+    ResponseRequest,
+    SpeechDropped,
+    SpeechSegment,
+    TurnQuestion,
+    VoiceQuestion,
+)
 from talkover.metrics import Timeline
 from talkover.realtime.fields import JsonObject
 from talkover.realtime.ids import Prefix
@@ -71,6 +78,20 @@ class StopTool:
     """Nobody waits for its result any more."""
 
     run_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskTurnModel:
+    """Ask the turn model, where there is one; nothing waits for the answer."""
+
+    question: TurnQuestion
+
+
+@dataclass(frozen=True, slots=True)
+class AskSpeakerModel:
+    """Ask the speaker model, where there is one; nothing waits for the answer."""
+
+    question: VoiceQuestion
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +169,13 @@ class Speculated:
 
 
 @dataclass(frozen=True, slots=True)
+class Interjected:
+    """For metrics: the agent said something that is no answer."""
+
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
     """The response made ahead on the main lane may be sent."""
 
@@ -166,6 +194,9 @@ class StageError:
     stage: str
 
 
+Counted = ResponseFinished | TurnFinished | BargedIn | WentOn | Speculated | Interjected | StaleDropped | StageError
+"""what only the metrics and the log are told of"""
+
 Action = (
     Send
     | Recognize
@@ -174,19 +205,15 @@ Action = (
     | UseMemory
     | RunTool
     | StopTool
+    | AskTurnModel
+    | AskSpeakerModel
     | Respond
     | Hold
     | ReplaceLane
     | ReplaceRecognizer
     | Close
-    | ResponseFinished
-    | TurnFinished
-    | BargedIn
-    | WentOn
-    | Speculated
     | Commit
-    | StaleDropped
-    | StageError
+    | Counted
 )
 
 

@@ -24,6 +24,7 @@ from talkover.pipeline.ledger import Playback
 from talkover.realtime.actions import (
     BargedIn,
     Hold,
+    Interjected,
     LaneName,
     NextId,
     Outbox,
@@ -38,6 +39,7 @@ from talkover.realtime.conversation import Conversation
 from talkover.realtime.errors import ProtocolError
 from talkover.realtime.extension import Extension
 from talkover.realtime.fields import JsonObject
+from talkover.realtime.interjections import Interjections, SaidAside
 from talkover.realtime.response import Response, ResponseStatus, cancelled, failed, incomplete
 from talkover.realtime.resumption import MAX_LATER, Rest, SentAudio, Suspended
 from talkover.realtime.server_tools import ServerTools
@@ -89,7 +91,10 @@ class Answers:
         self._aside_waiting: deque[Response] = deque()
         self._far_decoder: WireDecoder | None = None
         self._ducked_since_s: float | None = None
+        self._paused_until_s: float | None = None
         self.speculation = Speculation(conversation, outbox, main, next_id)
+        self.interjections = Interjections(outbox, aside, next_id)
+        self._said_aside = SaidAside()
         self._sent_audio = SentAudio()
         self._suspended: Suspended | None = None
         self._spoken: tuple[Response, str] | None = None
@@ -144,10 +149,63 @@ class Answers:
         request = plan.request(response.generation, response.id, self._conversation.prompt(plan))
         self._outbox.act(Respond(lane, replace(request, paced=lane == "main", say=say)))
 
+    # ------------------------------------------------------------------------------------------- interjections
+
+    @property
+    def is_aside_free(self) -> bool:
+        """No out-of-band response is being made: a phrase may be prepared."""
+        return self._aside_active is None
+
+    @property
+    def awaited(self) -> Response | None:
+        """The response that is to be spoken and of which nothing has come but fillers; not where tools work for it."""
+        response = self.active
+        if response is None or response.plan.modality != "audio" or not response.dispatched:
+            return None
+        if response.is_interjection or response.has_called_server:
+            return None
+        entry = response.entry
+        is_silent = not response.output or (
+            len(response.output) == 1 and entry is not None and len(entry.ledger_text) == entry.filler_chars > 0
+        )
+        return response if is_silent and response.source_id == response.id else None
+
+    def say_filler(self, now_s: float) -> None:
+        """Put the phrase that was prepared at the head of the answer that is awaited."""
+        response, pieces = self.awaited, self.interjections.use()
+        if response is None or not pieces:
+            return
+        for piece in pieces:
+            self._audio(response, piece, now_s, is_answer=False)
+        if response.entry is not None:
+            response.entry.filler_chars = len(response.entry.ledger_text)
+        self._outbox.act(Hold(False, self.playback.ends_s() * 1000 - now_s * 1000))
+        self._outbox.act(Interjected("filler"))
+
+    def say_aside(self, plan: ResponsePlan, kind: str, now_s: float) -> Response | None:
+        """Say the phrase that was prepared as a response out of the conversation, which stops and delays nothing."""
+        pieces = self.interjections.use()
+        if not pieces:
+            return None
+        response = Response(self._next_id("resp_"), 0, plan, None, self._outbox, Timeline())
+        response.announce()
+        for piece in pieces:
+            response.audio(piece)
+            self._follow_far_end(response, piece, now_s)
+            response.send_audio(piece)
+        entry = response.entry
+        response.finish("completed")
+        if entry is not None and entry.ledger is not None:
+            self._said_aside.add(entry.item.id, entry.ledger, now_s)
+        self._outbox.act(Interjected(kind))
+        return response
+
     # --------------------------------------------------------------------------------------------------- output
 
     def take(self, message: Output, now_s: float) -> None:
         """A result of the pipeline; what does not belong to a response being made is stale and dropped."""
+        if self.interjections.take(message):
+            return
         response = self._owner(message)
         suspended = self._suspended
         if response is None and suspended is not None and suspended.response.source_id == message.response_id:
@@ -194,7 +252,7 @@ class Answers:
                 return response
         return None
 
-    def _audio(self, response: Response, audio: WireAudio, now_s: float) -> None:
+    def _audio(self, response: Response, audio: WireAudio, now_s: float, is_answer: bool = True) -> None:
         words = response.audio(audio)
         message_id = response.message_id
         if message_id is not None:
@@ -205,7 +263,7 @@ class Answers:
                 self._spoken = (response, message_id)
                 self._sent_audio.add(message_id, audio, self.playback.played_ms(message_id, now_s))
         response.send_audio(audio)
-        if audio.payload:
+        if audio.payload and is_answer:
             response.timeline.mark("first_audio_sent", now_s)
 
     def _follow_far_end(self, response: Response, audio: WireAudio, now_s: float) -> None:
@@ -253,6 +311,36 @@ class Answers:
             if self._extension.wants("playback"):
                 self._extension.gain(False)
 
+    def pause(self, now_s: float) -> bool:
+        """Fall silent at the sample, to `unpause` or to `interrupt`; only our page can. False when it cannot be done.
+
+        The response stays active and nothing is sent again, which is why a client that can do it is better off than
+        with `suspend`. The reference of an echo canceller could not follow.
+        """
+        if not self._extension.wants("pause") or self.far_end is not None or not self.playback.is_audible(now_s):
+            return False
+        self.give_up()
+        self.playback.pause(now_s)
+        self._paused_until_s = now_s + MAX_SUSPENDED_S
+        self._outbox.act(Hold(True))
+        self._extension.pause()
+        return True
+
+    @property
+    def is_paused(self) -> bool:
+        return self._paused_until_s is not None
+
+    def unpause(self, now_s: float, reason: str) -> None:
+        """It was no interruption: play on from the sample where the user stopped hearing."""
+        if self._paused_until_s is None:
+            return
+        self._paused_until_s = None
+        self._ducked_since_s = None
+        self.playback.resume(now_s)
+        self._extension.resume()
+        self._outbox.act(Hold(False, max(0.0, self.playback.ends_s() - now_s) * 1000))
+        self._outbox.act(WentOn(reason))
+
     def interrupt(self, now_s: float, reason: Literal["turn_detected", "client_cancelled"]) -> bool:
         """Stop speaking at once; what was heard by now is all that remains.
 
@@ -260,7 +348,10 @@ class Answers:
         """
         self.give_up()
         response = self.active
-        audible = self.playback.is_audible(now_s)
+        audible = self.playback.is_audible(now_s) or self.is_paused
+        if self.is_paused:
+            self._paused_until_s = None
+            self._outbox.act(Hold(False))
         if response is not None:
             played_ms = self.playback.played_ms(response.message_id or "", now_s)
             self._main.next()
@@ -270,7 +361,7 @@ class Answers:
             self._outbox.act(BargedIn())
         for item_id in self._stop_playback(now_s):
             self._cut(item_id, self.playback.played_ms(item_id, now_s))
-        return response is not None and not self.was_heard(response)
+        return response is not None and not response.is_interjection and not self.was_heard(response)
 
     def suspend(self, now_s: float) -> bool:
         """Fall silent like `interrupt`, but able to `resume` with what has not been heard, until `give_up`.
@@ -300,9 +391,10 @@ class Answers:
         if suspended is None:
             return
         before, entry = suspended.response, self._conversation.get(suspended.message_id)
-        rest = Rest()
+        rest, filler_chars = Rest(), 0
         if entry is not None and entry.ledger is not None:
             entry.goes_on = True
+            filler_chars = len(entry.ledger.text[entry.heard_chars or 0 : entry.filler_chars].strip())
             rest = self._sent_audio.unheard(
                 suspended.message_id, entry.ledger, suspended.played_ms, before.plan.output_format
             )
@@ -320,12 +412,15 @@ class Answers:
             before.item_id,
         )
         response.source_id = before.source_id
+        response.is_interjection = before.is_interjection
         response.dispatched = True
         response.deadline_s = now_s + self._watchdog_s
         self.active = response
         response.announce()
         for piece in rest.pieces:
             self._audio(response, piece, now_s)
+        if response.entry is not None:
+            response.entry.filler_chars = filler_chars
         response.goes_on_inside_segment(rest.cut_chars, rest.cut_ms)
         for message in suspended.later:
             self.take(message, now_s)
@@ -343,7 +438,7 @@ class Answers:
     @property
     def is_suspended(self) -> bool:
         """Silent while it is undecided whether the user interrupted."""
-        return self._suspended is not None
+        return self._suspended is not None or self.is_paused
 
     def cancel(self, response_id: str | None, now_s: float) -> None:
         """The client cancels the active response, or the named one. Raises ProtocolError when there is none."""
@@ -364,6 +459,9 @@ class Answers:
     def truncate(self, item_id: str, audio_end_ms: int, now_s: float) -> int:
         """The client says how much of an item it played. Returns the position, clamped. Raises ProtocolError."""
         entry = self._conversation.get(item_id)
+        if (aside := self._said_aside.get(item_id)) is not None:
+            self._said_aside.playback.reported(item_id, audio_end_ms, True, now_s)
+            return min(audio_end_ms, round(aside.audio_ms))
         if entry is None:
             raise ProtocolError("item_truncate_invalid_item_id", f"Item {item_id!r} does not exist", "item_id")
         if entry.ledger is None:
@@ -383,6 +481,9 @@ class Answers:
 
     def played(self, item_id: str, played_ms: float, ended: bool, now_s: float) -> None:
         """The client reports its playback."""
+        if self._said_aside.get(item_id) is not None:
+            self._said_aside.playback.reported(item_id, played_ms, ended, now_s)
+            return
         if ended:
             self._correct_suspended(item_id, played_ms)
         self.playback.reported(item_id, played_ms, ended, now_s)
@@ -398,7 +499,10 @@ class Answers:
     def was_heard(self, response: Response) -> bool:
         """Whether anything of it reached the user."""
         entries = [self._conversation.get(item.id) for item in response.output]
-        return any(entry is not None and (entry.heard_chars is None or entry.heard_chars > 0) for entry in entries)
+        return any(
+            entry is not None and (entry.heard_chars is None or entry.heard_chars > entry.filler_chars)
+            for entry in entries
+        )
 
     def _cut(self, item_id: str, played_ms: float) -> None:
         entry = self._conversation.get(item_id)
@@ -415,6 +519,8 @@ class Answers:
             self.go_on()
         if self._suspended is not None and now_s >= self._suspended.deadline_s:
             self.give_up()
+        if self._paused_until_s is not None and now_s >= self._paused_until_s:
+            self.unpause(now_s, "silence")
         for response, lane in ((self.active, "main"), (self._aside_active, "aside")):
             if response is not None and response.dispatched and now_s >= response.deadline_s:
                 (self._main if lane == "main" else self._aside).next()
@@ -432,6 +538,8 @@ class Answers:
             deadlines.append(self._ducked_since_s + MAX_DUCKED_S)
         if self._suspended is not None:
             deadlines.append(self._suspended.deadline_s)
+        if self._paused_until_s is not None:
+            deadlines.append(self._paused_until_s)
         return deadlines
 
     def refuse(self, response: Response, now_s: float) -> None:
@@ -460,6 +568,7 @@ class Answers:
 
     def _next_aside(self, now_s: float) -> None:
         if self._aside_active is None and self._aside_waiting:
+            self.interjections.give_way()
             response = self._aside_waiting.popleft()
             response.generation = self._aside.next()
             self._aside_active = response

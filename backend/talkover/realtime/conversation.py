@@ -46,8 +46,10 @@ class Entry:
     """where the user stopped hearing it; None: heard to the end, or still being spoken"""
     goes_on: bool = False
     """what was not heard of it is said by a later item"""
-    is_filler: bool = False
-    """said to fill a wait: no part of the history the LLM sees"""
+    filler_chars: int = 0
+    """at its head, said to bridge the wait: the user heard them, the LLM never said them"""
+    is_interjection: bool = False
+    """all of it is none of the LLM's, see `phrases.py`"""
     uncertain: bool = False
     emotion: str | None = None
     events: tuple[str, ...] = ()
@@ -66,9 +68,26 @@ class Entry:
         return self.heard_chars is not None and self.heard_chars < len(self.item.text.rstrip())
 
     @property
+    def ledger_text(self) -> str:
+        """What has been spoken of it so far, also while its item is still open."""
+        return "" if self.ledger is None else self.ledger.text
+
+    @property
     def heard_text(self) -> str:
         text = self.item.text
         return text if self.heard_chars is None else text[: self.heard_chars].rstrip()
+
+    @property
+    def own_text(self) -> str:
+        """What was heard of the speaker's own words, without anything said to fill a wait."""
+        if self.is_interjection:
+            return ""
+        return self.heard_text[self.filler_chars :].lstrip() if self.filler_chars else self.heard_text
+
+    @property
+    def is_of_llm_or_user(self) -> bool:
+        """It counts for the LLM: no message of the agent without a word of its own."""
+        return self.item.type != "message" or self.item.role != "assistant" or bool(self.own_text)
 
 
 class Conversation:
@@ -152,6 +171,10 @@ class Conversation:
         if entry.is_heard_in_part and item.content:
             return item.with_transcript(entry.heard_text)
         return item
+
+    def entries(self) -> list[Entry]:
+        """In order."""
+        return [self._entries[item_id] for item_id in self._order]
 
     def keep_audio(self, item_id: str, samples: Samples, audio_format: AudioFormat) -> None:
         """Remember the user's audio, as int16, dropping the oldest over the limit."""
@@ -241,7 +264,7 @@ def _all_text(item: Item) -> str:
 
 def prompt_messages(entries: Iterable[Entry]) -> Iterable[PromptMessage | PromptCall | PromptCallOutput]:
     """Entries as prompt messages; unfinished and unheard ones are left out, and what only filled a wait."""
-    for entry in results_with_calls([entry for entry in entries if not entry.is_filler]):
+    for entry in results_with_calls([entry for entry in entries if entry.is_of_llm_or_user]):
         item = entry.item
         match item.type:
             case "function_call":
@@ -250,12 +273,9 @@ def prompt_messages(entries: Iterable[Entry]) -> Iterable[PromptMessage | Prompt
             case "function_call_output":
                 yield PromptCallOutput(item.call_id or "", item.output or "")
             case "message":
-                text = entry.heard_text
-                if item.role == "assistant" and not text:
-                    continue
                 yield PromptMessage(
                     item.role or "user",
-                    text,
+                    entry.own_text,
                     entry.cut_off,
                     entry.uncertain,
                     entry.emotion,

@@ -21,6 +21,8 @@ MAX_HANDED_OVER = 40
 """newest items that a human gets to see"""
 MAX_QUOTED_CHARACTERS = 1500
 """of a passage, for people to read"""
+PAUSE_FADE_MS = 20
+"""hides the click; what is faded out is played again when the fade comes back in"""
 
 
 class Extension:
@@ -106,6 +108,14 @@ class Extension:
             }
         )
 
+    def pause(self) -> None:
+        """For clients that asked for it: stop at the sample and keep the rest."""
+        self._outbox.send({"type": "s2s.playback.pause", "fade_ms": PAUSE_FADE_MS})
+
+    def resume(self) -> None:
+        """Play on from that sample, as loud as before."""
+        self._outbox.send({"type": "s2s.playback.resume", "fade_ms": PAUSE_FADE_MS})
+
     def heard(self, item_id: str, transcript: str, heard_chars: int, audio_end_ms: int) -> None:
         if self.wants("words"):
             self._outbox.send(
@@ -128,9 +138,9 @@ class Extension:
         """A human shall take over: why, and what was said so far."""
         if self.wants("call"):
             said: list[JsonObject] = [
-                {"role": entry.item.role, "text": entry.heard_text[:MAX_QUOTED_CHARACTERS]}
+                {"role": entry.item.role, "text": entry.own_text[:MAX_QUOTED_CHARACTERS]}
                 for entry in islice(conversation.newest_first(), MAX_HANDED_OVER)
-                if entry.item.type == "message" and entry.heard_text and not entry.is_filler
+                if entry.item.type == "message" and entry.own_text
             ]
             self._outbox.send({"type": "s2s.handover", "reason": reason, "said": said[::-1]})
 
@@ -138,6 +148,19 @@ class Extension:
         """The agent hangs up; the connection is closed next."""
         if self.wants("call"):
             self._outbox.send({"type": "s2s.call.ended"})
+
+    def decided(self, decision: str, reason: str, at_ms: float, **details: object) -> None:
+        """What turn taking did, and on which grounds; `at_ms` on the clock of the user's audio."""
+        if self.wants("decisions"):
+            self._outbox.send(
+                {
+                    "type": "s2s.decision",
+                    "decision": decision,
+                    "reason": reason,
+                    "at_ms": round(at_ms),
+                    **details,
+                }
+            )
 
     def metrics(self, response: Response, interrupted_at_ms: int | None) -> None:
         if self.wants("metrics"):

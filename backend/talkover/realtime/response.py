@@ -57,12 +57,16 @@ class Response:
         self.audio_ms = 0.0
         self.synthesized_at_s = 0.0
         """when its newest audio was made"""
-        self.is_filler = False
-        """said to fill a wait: no part of the history the LLM sees"""
         self._conversation = conversation
         self._outbox = outbox
         self._output: list[Item] = []
         self._message: _Message | None = None
+        self.entry: Entry | None = None
+        """the newest message, with its ledger"""
+        self.is_interjection = False
+        """a re-prompt, the bridge of a tool's wait and the like: what it says is none of the LLM's"""
+        self.has_called_server = False
+        """tools run for it: the wait from there on is theirs"""
         self._call_arguments = ""
         self._segment_offset = 0
         """characters put before the segment's own text, less those it lost at its beginning"""
@@ -155,6 +159,7 @@ class Response:
             return None
         arguments, self._call_arguments = self._call_arguments or "{}", ""
         self._close_message("completed")
+        self.has_called_server = True
         item = Item(new_id("item_"), "function_call", call_id=delta.call_id, name=delta.name, arguments=arguments)
         previous = self._conversation.append(Entry(item))
         for event_type in ("conversation.item.added", "conversation.item.done"):
@@ -189,7 +194,9 @@ class Response:
             return self._message
         item = Item(new_id("item_"), "message", "in_progress", "assistant")
         ledger = HeardLedger()
-        entry = Entry(item, ledger=ledger if self.plan.modality == "audio" else None, is_filler=self.is_filler)
+        entry = Entry(item, ledger=ledger if self.plan.modality == "audio" else None)
+        entry.is_interjection = self.is_interjection
+        self.entry = entry
         message = self._message = _Message(item, self._add_item(entry), ledger)
         self._send_part(message, "response.content_part.added", part=self._part(""))
         return message

@@ -11,21 +11,14 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from talkover.messages import Source, SourcesFound, ToolFinished
-from talkover.realtime.actions import NextId, Outbox, RunTool, StopTool
+from talkover.realtime.actions import Interjected, NextId, Outbox, RunTool, StopTool
+from talkover.realtime.consent import is_only_no, question, understood
 from talkover.realtime.conversation import Conversation
 from talkover.realtime.extension import Extension
 from talkover.realtime.items import Item
+from talkover.realtime.phrases import METADATA_KEY, bridge, remark
 from talkover.realtime.response import Response
 from talkover.realtime.settings import ResponsePlan
-from talkover.realtime.tool_phrases import (
-    GAVE_UP,
-    LEFT_UNDONE,
-    bridge,
-    is_only_no,
-    question,
-    spoken_language,
-    understood,
-)
 from talkover.realtime.tool_runs import (
     DECLINED,
     NOT_CONFIRMED,
@@ -44,6 +37,7 @@ from talkover.realtime.tool_runs import (
     ToolRuns,
 )
 from talkover.tools.tool import Toolbox
+from talkover.tts.language import language_of
 
 QUESTION_MARKS = ("?", "？")
 
@@ -62,7 +56,7 @@ class Speech:
     def plan(self, plan: ResponsePlan) -> ResponsePlan:
         """How it is made, from how the session's responses are."""
         if self.say is not None:
-            return replace(plan, tools=(), tool_choice="auto", metadata={"s2s": f"tool_{self.kind}"})
+            return replace(plan, tools=(), tool_choice="auto", metadata={METADATA_KEY: self.kind})
         return replace(plan, tool_choice="none" if self.is_last else "auto")
 
 
@@ -103,6 +97,8 @@ class ServerTools:
         call = Call(item.id, item.call_id or "", tool.name, item.arguments or "{}", response.id)
         self._extension.tool("started", call, arguments=call.arguments)
         self._carry_out(self._runs.called(call, tool, now_s))
+        if response.entry is not None and response.entry.filler_chars:
+            self._runs.wait_was_filled()
 
     def called_ahead(self, name: str, arguments: str, now_s: float) -> None:
         """It would make this call if the user's turn were over."""
@@ -136,12 +132,12 @@ class ServerTools:
                 return True
             self._carry_out(self._runs.refused(NOT_CONFIRMED if reply == "other" else DECLINED))
             if reply != "other" and (reply == "stop" or is_only_no(text)):
-                self._speech = Speech("remark", LEFT_UNDONE[self._language()])
+                self._speech = Speech("remark", remark("left_undone", self._language()))
                 return True
             return False
         if reply == "stop" and self._runs.is_running:
             self._carry_out(self._runs.called_off())
-            self._speech = Speech("remark", LEFT_UNDONE[self._language()])
+            self._speech = Speech("remark", remark("left_undone", self._language()))
             return True
         return False
 
@@ -174,7 +170,9 @@ class ServerTools:
 
     def begun(self, speech: Speech, response: Response) -> None:
         """What `step` asked for is being made."""
-        response.is_filler = speech.kind == "bridge"
+        if speech.kind == "bridge":
+            response.is_interjection = True
+            self._outbox.act(Interjected("bridge"))
         if speech.kind == "question":
             self._question = response
         if speech.kind == "result":
@@ -195,8 +193,8 @@ class ServerTools:
 
     def _agent_asked(self) -> bool:
         for entry in self._conversation.newest_first():
-            if entry.item.type == "message" and not entry.is_filler:
-                return entry.item.role == "assistant" and entry.heard_text.rstrip().endswith(QUESTION_MARKS)
+            if entry.item.type == "message" and entry.is_of_llm_or_user:
+                return entry.item.role == "assistant" and entry.own_text.rstrip().endswith(QUESTION_MARKS)
         return False
 
     def _turn_id(self) -> str:
@@ -205,8 +203,8 @@ class ServerTools:
     def _language(self) -> str:
         for entry in self._conversation.newest_first():
             if entry.item.role == "user" and entry.item.text:
-                return spoken_language(entry.item.text, self.language)
-        return spoken_language("", self.language)
+                return language_of(entry.item.text, entry.language or self.language)
+        return language_of("", self.language)
 
     def _carry_out(self, steps: Iterable[Step]) -> Speech | None:
         speech: Speech | None = None
@@ -231,7 +229,7 @@ class ServerTools:
                     self._extension.tool("asked", run.calls[0])
                     speech = Speech("question", question(run.tool.confirm, run.arguments))
                 case GiveUp():
-                    speech = Speech("remark", GAVE_UP[self._language()])
+                    speech = Speech("remark", remark("gave_up", self._language()))
         return speech
 
     def _record(self, call: Call, at_call: bool) -> None:

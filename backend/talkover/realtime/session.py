@@ -12,6 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
 
 from talkover.engines import VadStream
 from talkover.llm.history import History
@@ -21,22 +24,39 @@ from talkover.messages import (
     CallerKnown,
     FunctionTool,
     Output,
+    PromptMessage,
     ResponseEnd,
     Samples,
     StageFailed,
     SummaryMade,
     ToolFinished,
     Transcript,
+    TurnOpinion,
+    VoiceOpinion,
+    VoiceQuestion,
 )
 from talkover.metrics import Timeline
 from talkover.pipeline.cancel import Generations
 from talkover.pipeline.far_end import CaptureClock, FarEnd
 from talkover.pipeline.passages import PassageOptions
 from talkover.pipeline.receiver import InputOverflow, Receiver, ReceiverEvent, SpeechPiece
-from talkover.realtime.actions import Action, Close, LookUp, NextId, Outbox, StageError, Summarize, UseMemory
+from talkover.realtime.actions import (
+    Action,
+    AskSpeakerModel,
+    AskTurnModel,
+    Close,
+    LookUp,
+    NextId,
+    Outbox,
+    StageError,
+    Summarize,
+    UseMemory,
+)
 from talkover.realtime.answers import Answers
+from talkover.realtime.behaviour import Manners
 from talkover.realtime.call import Call, Greet, HandOver, HangUp
-from talkover.realtime.conversation import Conversation, Entry
+from talkover.realtime.conversation import Conversation, Entry, prompt_messages
+from talkover.realtime.decisions import taken
 from talkover.realtime.errors import ProtocolError
 from talkover.realtime.events import (
     AudioAppend,
@@ -57,7 +77,9 @@ from talkover.realtime.extension import Extension
 from talkover.realtime.fields import JsonObject
 from talkover.realtime.ids import new_id
 from talkover.realtime.items import ContentPart, Item
+from talkover.realtime.listening import Listening
 from talkover.realtime.lookahead import Lookahead
+from talkover.realtime.phrases import METADATA_KEY
 from talkover.realtime.response import Response
 from talkover.realtime.server_tools import ServerTools
 from talkover.realtime.settings import ResponseOptions, ResponsePlan, SessionSettings, TurnDetection
@@ -89,7 +111,14 @@ MAX_IDLE_PROMPTS = 3
 NOT_UNDERSTOOD = "Sorry, I could not hear that properly. Could you say it again?"
 """spoken when recognition failed: the user must not wait for an answer that never comes"""
 
-Report = Transcript | SummaryMade | CallerKnown | ToolFinished | CallAhead | Output
+RECOGNIZER = "recognizer"
+"""the stage without which there is no turn"""
+LEARNT_FROM_S = 1.5
+"""audio of a turn, pre-roll included, that the caller's voice is learnt from"""
+MAX_TURN_MESSAGES = 6
+"""of the conversation that a turn model gets to see"""
+
+Report = Transcript | TurnOpinion | VoiceOpinion | SummaryMade | CallerKnown | ToolFinished | CallAhead | Output
 Frame = str | bytes
 
 
@@ -125,7 +154,13 @@ class SessionOptions:
     greeting: str = ""
     """what the agent opens a conversation with; empty: it waits"""
     echo_canceller: Callable[[], EchoCanceller] | None = None
-    """makes one for a session; None: clients cancel their echo themselves"""
+    """makes one for a session; None: clients have to cancel their echo themselves"""
+    turn_model: Literal["hears", "reads"] | None = None
+    """what the turn model judges by; None: there is none"""
+    knows_voices: bool = False
+    """there is a speaker model"""
+    manners: Manners = Manners()
+    """what the agent does while it has no answer to give"""
 
 
 class RealtimeSession:
@@ -148,8 +183,7 @@ class RealtimeSession:
         self._outbox = Outbox(next_id)
         self._extension = Extension(self._outbox, options.info)
         self._conversation = Conversation(next_id("conv_"))
-        canceller = None if options.echo_canceller is None else options.echo_canceller()
-        self._receiver = Receiver(vad, record, canceller)
+        self._receiver = Receiver(vad, record)
         self._capture_clock = CaptureClock()
         self._turns = UserTurns(
             self._conversation,
@@ -163,8 +197,6 @@ class RealtimeSession:
         self._answers = Answers(
             self._conversation, self._outbox, self._extension, main, aside, next_id, options.response_timeout_s
         )
-        if canceller is not None:
-            self._answers.far_end = FarEnd()
         self._tools = self._answers.server_tools = ServerTools(
             self._conversation,
             self._outbox,
@@ -181,6 +213,9 @@ class RealtimeSession:
         self._caller: str | None = None
         if options.history_tokens is not None:
             self._conversation.history = History(options.history_tokens)
+        self._listening = Listening(
+            options.manners, self._answers, self._turns, self._receiver, self._extension, self._outbox, self._plan
+        )
         self._due: UserTurn | None = None
         self._answering: UserTurn | None = None
         self._apology_due = False
@@ -188,7 +223,8 @@ class RealtimeSession:
         self._idle_prompts = 0
         self._expires_s = 0.0
         self._closed = False
-        self._apply_turn_detection(None)
+        self._apply_echo_cancellation()
+        self._apply_turn_detection(None, 0.0)
 
     # --------------------------------------------------------------------------------------------- for the shell
 
@@ -212,10 +248,16 @@ class RealtimeSession:
             if self._turns.transcript(happened, now_s):
                 self._look_ahead(happened)
                 if happened.final:
+                    self._ask_turn_model(reads=True)
                     self._speculate(happened)
+        elif isinstance(happened, TurnOpinion):
+            self._turns.opinion(happened)
+        elif isinstance(happened, VoiceOpinion):
+            self._turns.voice_opinion(happened)
         elif isinstance(happened, StageFailed) and happened.response_id is None:
             self._outbox.act(StageError(happened.stage))
-            self._turns.failed(happened.item_id, happened.error, now_s)
+            if happened.stage == RECOGNIZER:  # the models beside it only fall silent
+                self._turns.failed(happened.item_id, happened.error, now_s)
         elif isinstance(happened, ToolFinished):
             self._tools.finished(happened, now_s)
             self._call.signalled(happened.signal, now_s)
@@ -236,6 +278,8 @@ class RealtimeSession:
         self._answer_if_due(now_s)
         self._speak_for_tools(now_s)
         self._go_through_call(now_s)
+        if not self._closed:
+            self._closed = self._listening.watch(self._answering, self._quiet_from_s(), now_s)
         return self._outbox.take()
 
     @property
@@ -252,7 +296,7 @@ class RealtimeSession:
         """Seconds after which `handle(None)` is due at the latest."""
         if self._receiver.is_busy:
             return 0.0
-        deadlines = [self._expires_s, *self._turns.deadlines_s(), *self._answers.deadlines_s()]
+        deadlines = [self._expires_s, self._listening.due_s, *self._turns.deadlines_s(), *self._answers.deadlines_s()]
         idle_at_s = self._idle_at_s()
         if idle_at_s is not None:
             deadlines.append(idle_at_s)
@@ -264,6 +308,8 @@ class RealtimeSession:
     def refuse(self, response_id: str, now_s: float) -> list[Action]:
         """The pipeline did not take a request."""
         active = self._answers.active
+        if self._answers.interjections.refused(response_id):
+            return self._outbox.take()
         if not self._answers.speculation.refused(response_id) and active is not None and active.id == response_id:
             self._answers.refuse(active, now_s)
         return self._outbox.take()
@@ -286,13 +332,13 @@ class RealtimeSession:
             case AudioCommit():
                 self._answers.speculation.discard()
                 self._turns.commit(now_s)
-                self._settle()
+                self._settle(now_s)
             case AudioClear():
                 self._turns.clear()
-                self._settle()
+                self._settle(now_s)
                 self._outbox.send({"type": "input_audio_buffer.cleared"})
             case SessionUpdate():
-                self._update(event.session)
+                self._update(event.session, now_s)
                 self._call.configured(now_s)
             case ItemCreate():
                 self._create_item(event, now_s)
@@ -328,25 +374,41 @@ class RealtimeSession:
             raise ProtocolError(code, f"Item {item_id!r} does not exist", "item_id")
         return entry
 
-    def _update(self, patch: JsonObject) -> None:
+    def _update(self, patch: JsonObject, now_s: float) -> None:
         before = self._settings
-        self._settings = before.updated(patch, self._options.resolve_voice)
+        updated = before.updated(patch, self._options.resolve_voice)
+        if asks_for_echo_cancellation(updated) and self._options.echo_canceller is None:
+            message = "'server' needs vad.echo_canceller in the server's configuration; must be 'client' here"
+            raise ProtocolError("invalid_value", message, "session.s2s.echo_cancellation")
+        self._settings = updated
         self._outbox.send({"type": "session.updated", "session": self._session_wire()})
         if self._settings.tools != before.tools:
             self._situation.expect_for((*self._settings.tools, *self._settings.server_tools))
         if self._settings.s2s != before.s2s:
             self._extension.configure(self._settings.s2s)
             self._caller_is(None if self._settings.s2s is None else self._settings.s2s.caller)
-        if self._settings.turn_detection != before.turn_detection:
-            self._apply_turn_detection(before.turn_detection)
+            self._apply_echo_cancellation()
+            s2s = self._settings.s2s
+            self._listening.configure((s2s and s2s.manners) or self._options.manners)
+        if _detection(self._settings) != _detection(before):
+            self._apply_turn_detection(before.turn_detection, now_s)
         self._turns.settings = self._settings
         self._tools.language = self._settings.language
 
-    def _apply_turn_detection(self, before: TurnDetection | None) -> None:
+    def _apply_echo_cancellation(self) -> None:
+        """The server cancels the echo where it can and the client has not said that it does so itself."""
+        s2s, make = self._settings.s2s, self._options.echo_canceller
+        cancels = make is not None and (s2s is None or s2s.echo_cancellation != "client")
+        if cancels and self._answers.far_end is not None:
+            return
+        self._receiver.cancel_echo(make() if make is not None and cancels else None)
+        self._answers.far_end = FarEnd() if cancels else None
+
+    def _apply_turn_detection(self, before: TurnDetection | None, now_s: float) -> None:
         detection = self._settings.turn_detection
         self._turns.settings = self._settings
         self._idle_prompts = 0
-        self._settle()
+        self._settle(now_s)
         if detection is None:
             self._receiver.configure(None, 0)
             if before is not None:
@@ -356,18 +418,27 @@ class RealtimeSession:
         if before is None:
             self._turns.drop()
         self._receiver.configure(
-            turn_options(detection, self._options.vad_options),
+            turn_options(detection, self._vad_options()),
             max(detection.prefix_padding_ms, self._options.pre_roll_ms),
         )
 
-    def _settle(self) -> None:
+    def _vad_options(self) -> TurnOptions:
+        """The server's, with what a client of the extension tuned."""
+        barge_in_ms = _barge_in_ms(self._settings)
+        options = self._options.vad_options
+        return options if barge_in_ms is None else replace(options, barge_in_ms=barge_in_ms)
+
+    def _settle(self, now_s: float) -> None:
         """The client took the sound that was being judged away: the agent is as it was told to be."""
+        self._turns.announce()
+        self._answers.unpause(now_s, "silence")
         self._answers.go_on()
         self._answers.give_up()
         self._answers.speculation.discard()
 
     def _create_item(self, event: ItemCreate, now_s: float) -> None:
         item = event.item
+        self._listening.user_was_active()
         previous = self._conversation.create(item, event.previous_item_id)
         for event_type in ("conversation.item.added", "conversation.item.done"):
             self._outbox.send({"type": event_type, "previous_item_id": previous, "item": item.wire()})
@@ -414,6 +485,8 @@ class RealtimeSession:
         return lambda n_samples: far_end.window(self._capture_clock.heard_until_s(n_samples, now_s), n_samples)
 
     def _receiver_event(self, event: ReceiverEvent, may_interrupt: bool, audible: bool, now_s: float) -> None:
+        if (decision := taken(event, audible, may_interrupt)) is not None:
+            self._extension.decided(decision.decision, decision.reason, decision.at_ms, **decision.details)
         match event:
             case SpeechOnset():
                 if audible:
@@ -426,20 +499,33 @@ class RealtimeSession:
             case SpeechStarted():
                 self._idle_prompts = 0
                 self._call.user_spoke()
-                self._turns.started(event)
+                self._listening.user_was_active()
+                paused = may_interrupt and not event.is_certain and self._answers.pause(now_s)
+                self._turns.started(event, announced=not paused)
+                if paused:
+                    return
                 if may_interrupt:
                     self._interrupt(event.is_certain, now_s)
                 else:
                     self._answers.go_on()
             case InterruptionConfirmed():
+                if self._answers.is_paused:
+                    self._turns.announce()
+                    self._interrupt(True, now_s)
                 self._answers.give_up()
             case SpeechRetracted():
                 self._turns.retracted()
-                self._answers.resume(now_s, event.reason)
+                if self._answers.is_paused:
+                    self._answers.unpause(now_s, event.reason)
+                else:
+                    self._answers.resume(now_s, event.reason)
             case SpeechPiece():
                 self._turns.piece(event)
+                if self._options.knows_voices and (question := self._turns.voice_question()) is not None:
+                    self._outbox.act(AskSpeakerModel(question))
             case LikelyEnd():
                 self._turns.likely_end(event)
+                self._ask_turn_model(reads=False)
             case SpeechResumed():
                 self._answers.speculation.discard()
                 self._turns.resumed(event)
@@ -464,6 +550,9 @@ class RealtimeSession:
     def _turn_done(self, turn: UserTurn, text: str | None, now_s: float) -> None:
         """A user turn was understood (text), empty (""), or recognition failed (None)."""
         answers = turn.answered_automatically and detection_answers(self._settings)
+        self._listening.heard(text or "", self._language_of(turn))
+        if text and self._options.knows_voices and not turn.over_agent and turn.audio_s >= LEARNT_FROM_S:
+            self._outbox.act(AskSpeakerModel(VoiceQuestion(turn.item_id, np.concatenate(turn.audio), is_caller=True)))
         if self._is_for_tools(text or "", turn.timeline.at_s("speech_end") or now_s) and answers:
             self._answers.speculation.discard()
             self._due = None
@@ -476,6 +565,16 @@ class RealtimeSession:
         if active is not None and not active.dispatched and not self._turns.is_awaiting:
             self._answers.dispatch(active, now_s)
 
+    def _ask_turn_model(self, reads: bool) -> None:
+        """At a likely end: at once where it hears, with the words where it `reads`."""
+        if self._options.turn_model != ("reads" if reads else "hears"):
+            return
+        question = self._turns.question()
+        if question is not None:
+            spoken = (one for one in prompt_messages(self._conversation.entries()) if isinstance(one, PromptMessage))
+            messages = (*spoken, *question.messages)[-MAX_TURN_MESSAGES:]
+            self._outbox.act(AskTurnModel(replace(question, messages=messages)))
+
     def _speculate(self, transcript: Transcript) -> None:
         """Prepare the answer to an utterance that is likely to be over."""
         turn = self._turns.open
@@ -486,7 +585,7 @@ class RealtimeSession:
         if turn.speculations >= MAX_TRIES or looks_finished(transcript.text) < WORTH_PREPARING or not transcript.text:
             return
         turn.speculations += 1
-        plan = ResponseOptions().resolve(self._settings, self._options.resolve_voice)
+        plan = self._plan()
         answers.speculation.prepare(plan, prompt_message(transcript))
 
     def _look_ahead(self, transcript: Transcript) -> None:
@@ -555,7 +654,7 @@ class RealtimeSession:
                 timeline = Timeline()
                 timeline.mark("requested", now_s)
                 plan = ResponseOptions().resolve(self._settings, self._options.resolve_voice)
-                self._begin(replace(plan, metadata={"s2s": "greeting"}), timeline, None, now_s, text)
+                self._begin(replace(plan, metadata={METADATA_KEY: "greeting"}), timeline, None, now_s, text)
                 self._answering = None
             case HandOver(reason):
                 self._extension.handover(reason, self._conversation)
@@ -573,7 +672,7 @@ class RealtimeSession:
         if self._due is None or busy or speaking:
             return
         turn, self._due = self._due, None
-        plan = ResponseOptions().resolve(self._settings, self._options.resolve_voice)
+        plan = self._plan()
         self._begin(plan, turn.timeline, turn, now_s, NOT_UNDERSTOOD if self._apology_due else None)
         self._apology_due = False
 
@@ -615,6 +714,23 @@ class RealtimeSession:
         self._outbox.act(Close(code, reason))
         self._closed = True
 
+    def _quiet_from_s(self) -> float | None:
+        """Since when the user is silent and nothing is due; None when the protocol's idle timeout is in charge."""
+        detection = self._settings.turn_detection
+        if detection is None or detection.idle_timeout_ms is not None or self._idle_from_s is None or self._due:
+            return None
+        if not detection.create_response or self._conversation.last_id is None:
+            return None
+        return max(self._idle_from_s, self._answers.playback.ends_s())
+
+    def _language_of(self, turn: UserTurn) -> str | None:
+        """What the recogniser found, or the client says."""
+        found = None if turn.transcript is None else turn.transcript.language
+        return found or self._settings.language
+
+    def _plan(self) -> ResponsePlan:
+        return ResponseOptions().resolve(self._settings, self._options.resolve_voice)
+
     def _idle_at_s(self) -> float | None:
         """When silence is answered; None when it is not."""
         detection = self._settings.turn_detection
@@ -643,11 +759,25 @@ class RealtimeSession:
         self._turns.add_item(item)
         timeline = Timeline()
         timeline.mark("requested", now_s)
-        plan = ResponseOptions().resolve(self._settings, self._options.resolve_voice)
+        plan = self._plan()
         self._begin(plan, timeline, None, now_s)
 
     def _session_wire(self) -> JsonObject:
         return self._settings.wire(self.id, self._options.model, self._options.expires_at)
+
+
+def asks_for_echo_cancellation(settings: SessionSettings) -> bool:
+    """Whether the client wants the server to take the agent's echo out of its microphone."""
+    return settings.s2s is not None and settings.s2s.echo_cancellation == "server"
+
+
+def _detection(settings: SessionSettings) -> tuple[TurnDetection | None, int | None]:
+    """All that tells how turns are found."""
+    return settings.turn_detection, _barge_in_ms(settings)
+
+
+def _barge_in_ms(settings: SessionSettings) -> int | None:
+    return None if settings.s2s is None else settings.s2s.barge_in_ms
 
 
 def detection_answers(settings: SessionSettings) -> bool:

@@ -10,8 +10,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from talkover.engines import Engines, IsStale, answers_from_documents
-from talkover.messages import CallerKnown, Prompt, SpeechDropped, SpeechSegment, StageFailed, SummaryMade, Transcript
+from talkover.engines import Engines, IsStale, SpeakerModel, TurnModel, answers_from_documents
+from talkover.messages import (
+    CallerKnown,
+    Prompt,
+    SpeechDropped,
+    SpeechSegment,
+    StageFailed,
+    SummaryMade,
+    Transcript,
+    TurnOpinion,
+    TurnQuestion,
+    VoiceOpinion,
+    VoiceQuestion,
+)
 from talkover.metrics import Metrics
 from talkover.pipeline.cancel import Generations
 from talkover.pipeline.lane import Lane
@@ -22,12 +34,18 @@ from talkover.pipeline.recognizer import Recognizer
 from talkover.pipeline.stage import StageThread
 from talkover.pipeline.summarizer import Summarizer
 from talkover.pipeline.tool_runner import ToolRunner
+from talkover.pipeline.turn_judge import TurnJudge
+from talkover.pipeline.voice_judge import VoiceJudge
 from talkover.realtime.actions import (
     Action,
+    AskSpeakerModel,
+    AskTurnModel,
     BargedIn,
     Close,
     Commit,
+    Counted,
     Hold,
+    Interjected,
     LaneName,
     LookUp,
     Recognize,
@@ -57,6 +75,9 @@ MAX_REPORTS = 256
 MAX_SPEECH_PIECES = 512
 """about 30 s of speech waiting for recognition; then the socket is read no further"""
 MAX_MEMORY_REQUESTS = 16
+MAX_TURN_QUESTIONS = 2
+"""waiting for the turn model; one that is not asked any more is answered for nothing"""
+MAX_VOICE_QUESTIONS = 4
 MAX_REPLACEMENTS = 3
 """stuck engines a session survives"""
 JOIN_S = 5.0
@@ -112,6 +133,8 @@ class SessionThread:
         self._memory = options.memory
         self._remembering: StageThread[MemoryRequest, CallerKnown] | None = None
         self._tools = ToolRunner(self._report, options.toolbox.slots, self.id)
+        self._judging = None if engines.turn is None else self._new_judge(engines.turn)
+        self._knowing = None if engines.speaker is None else self._new_voice_judge(engines.speaker)
         self._replacements = 0
         self._abandoned: list[Lane | StageThread[Any, Any]] = []
         self._thread = threading.Thread(target=self._run, name=f"receiver-{self.id}", daemon=True)
@@ -129,16 +152,14 @@ class SessionThread:
         self._tools.close()
         if self._passages is not None:
             self._passages.close()
-        for background in (self._summarizing, self._remembering):
-            if background is not None:
-                background.close()
+        for background in self._background:
+            background.close()
 
     def join(self, timeout_s: float = JOIN_S) -> bool:
         """Wait for the session's threads; False when one is stuck in its engine."""
         self._thread.join(timeout_s)
         passages = () if self._passages is None else (self._passages,)
-        background = [thread for thread in (self._summarizing, self._remembering) if thread is not None]
-        workers = (*self._lanes.values(), self._recognizing, *self._abandoned, *passages, *background)
+        workers = (*self._lanes.values(), self._recognizing, *self._background, *self._abandoned, *passages)
         return all(tuple(worker.join(timeout_s) for worker in workers)) and not self._thread.is_alive()
 
     # ---------------------------------------------------------------------------------------------- the thread
@@ -183,12 +204,11 @@ class SessionThread:
             self._outlet.send(frames)
 
     def _do(self, action: Action) -> None:
-        metrics = self._metrics
         match action:
             case Recognize(item):
                 if not self._recognizing.queue.try_put(item):
                     log.warning("session %s: the recognizer's queue is full, speech was dropped", self.id)
-                    metrics.errors_total.labels("recognizer").inc()
+                    self._metrics.errors_total.labels("recognizer").inc()
             case LookUp(question):
                 if self._passages is not None:
                     self._passages.look_ahead(question)
@@ -200,6 +220,12 @@ class SessionThread:
                 self._tools.start(run_id, tool, arguments, key, timeout_s)
             case StopTool(run_id):
                 self._tools.stop(run_id)
+            case AskTurnModel(question):
+                if self._judging is not None:
+                    self._judging.queue.try_put(question)
+            case AskSpeakerModel(question):
+                if self._knowing is not None:
+                    self._knowing.queue.try_put(question)
             case Respond(lane, request):
                 if not self._lane(lane).submit(request):
                     self._perform(self._core.refuse(request.response_id, time.monotonic()))
@@ -216,6 +242,14 @@ class SessionThread:
                 self._recognizing = self._new_recognizer()
             case Close(code, reason):
                 self._outlet.close(code, reason)
+            case Send():
+                pass
+            case _:
+                self._count(action)
+
+    def _count(self, action: Counted) -> None:
+        metrics = self._metrics
+        match action:
             case ResponseFinished():
                 self._log_response(action)
             case TurnFinished(status):
@@ -226,12 +260,12 @@ class SessionThread:
                 metrics.wrong_stops_total.labels(reason).inc()
             case Speculated(outcome):
                 metrics.speculations_total.labels(outcome).inc()
+            case Interjected(kind):
+                metrics.interjections_total.labels(kind).inc()
             case StaleDropped():
                 metrics.stale_dropped_total.inc()
             case StageError(stage):
                 metrics.errors_total.labels(stage).inc()
-            case Send():
-                pass
 
     def _use_memory(self, request: MemoryRequest) -> None:
         """In a thread that begins with the first caller who is named."""
@@ -275,6 +309,18 @@ class SessionThread:
 
     def _new_recognizer(self) -> StageThread[SpeechSegment | SpeechDropped, Transcript | StageFailed]:
         return StageThread(Recognizer(self._engines.asr), self._report, _never_stale, MAX_SPEECH_PIECES, self.id)
+
+    def _new_judge(self, model: TurnModel) -> StageThread[TurnQuestion, TurnOpinion | StageFailed]:
+        return StageThread(TurnJudge(model), self._report, _never_stale, MAX_TURN_QUESTIONS, self.id)
+
+    def _new_voice_judge(self, model: SpeakerModel) -> StageThread[VoiceQuestion, VoiceOpinion | StageFailed]:
+        return StageThread(VoiceJudge(model), self._report, _never_stale, MAX_VOICE_QUESTIONS, self.id)
+
+    @property
+    def _background(self) -> tuple[StageThread[Any, Any], ...]:
+        """What works beside the conversation, as far as there is any."""
+        threads = (self._judging, self._knowing, self._summarizing, self._remembering)
+        return tuple(thread for thread in threads if thread is not None)
 
     def _replace(self, worker: Lane | StageThread[Any, Any]) -> None:
         """Leave a stuck worker to end by itself. Raises RuntimeError when it happens too often."""

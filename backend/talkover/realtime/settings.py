@@ -11,9 +11,11 @@ import msgspec
 from talkover.audio import AudioFormat
 from talkover.memory.store import MAX_CALLER_CHARACTERS
 from talkover.messages import FunctionTool, Modality, Prompt, ResponseRequest, VoiceSettings
+from talkover.realtime.behaviour import Manners
 from talkover.realtime.errors import ProtocolError, invalid_type, invalid_value, listed, shown
 from talkover.realtime.fields import Field, JsonObject
 from talkover.realtime.items import MAX_STATE_BYTES, Item, ItemReference, parse_input
+from talkover.realtime.manners import manners_wire, read_manners
 from talkover.realtime.parameters import (
     TOOL_CHOICES,
     ResolveVoice,
@@ -34,12 +36,28 @@ from talkover.realtime.parameters import (
 from talkover.realtime.turn_detection import TurnDetection, read_turn_detection
 
 S2S_VERSION = 1
-S2S_EVENTS = ("input_transcript", "sources", "metrics", "words", "playback", "state", "tools", "call")
+S2S_EVENTS = (
+    "input_transcript",
+    "sources",
+    "metrics",
+    "words",
+    "playback",
+    "pause",
+    "decisions",
+    "state",
+    "tools",
+    "call",
+)
 """groups of events of the extension that a client can ask for"""
+BARGE_IN_MS = (64, 2000)
+"""what `s2s.barge_in_ms` may be"""
 
 _METADATA_PAIRS = 16
 _METADATA_KEY_CHARS = 64
 _METADATA_VALUE_CHARS = 512
+
+EchoCancellation = Literal["client", "server"]
+_ECHO_CANCELLATION: tuple[EchoCancellation, ...] = ("client", "server")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +69,25 @@ class S2s:
     """known groups only, see `S2S_EVENTS`"""
     caller: str | None = None
     """who calls, as the client knows them: for what they agreed to have remembered"""
+    echo_cancellation: EchoCancellation | None = None
+    """who takes the agent's echo out of the microphone; None: the server, where it can"""
+    barge_in_ms: int | None = None
+    """voice that makes the agent yield, 64 to 2000; None: as the server is configured"""
+    manners: Manners | None = None
+    """None: as the server is configured"""
+
+    def wire(self) -> JsonObject:
+        """What the client opted in to; what it has not set is left out."""
+        wire: JsonObject = {"version": self.version, "events": list(self.events)}
+        if self.caller is not None:
+            wire["caller"] = self.caller
+        if self.echo_cancellation is not None:
+            wire["echo_cancellation"] = self.echo_cancellation
+        if self.barge_in_ms is not None:
+            wire["barge_in_ms"] = self.barge_in_ms
+        if self.manners is not None:
+            wire["manners"] = manners_wire(self.manners)
+        return wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +181,7 @@ class SessionSettings:
         if self.parallel_tool_calls is not None:
             wire["parallel_tool_calls"] = self.parallel_tool_calls
         if self.s2s is not None:
-            known = {} if self.s2s.caller is None else {"caller": self.s2s.caller}
-            wire["s2s"] = {"version": self.s2s.version, "events": list(self.s2s.events), **known}
+            wire["s2s"] = self.s2s.wire()
         return wire
 
 
@@ -219,15 +255,19 @@ def _s2s(field: Field, current: S2s | None) -> S2s | None:
     version = field.get("version") if current is not None else field.require("version")
     if version is not None:
         version.integer(S2S_VERSION, S2S_VERSION)
-    events, caller = field.get("events"), field.get("caller")
-    named = () if current is None else current.events
-    if events is not None:
+    merged = current or S2s(S2S_VERSION, ())
+    if (events := field.get("events")) is not None:
         asked = {name.string() for name in events.array()}
-        named = tuple(name for name in S2S_EVENTS if name in asked)
-    known = None if current is None else current.caller
-    if caller is not None:
-        known = None if caller.is_null else _caller(caller)
-    return S2s(S2S_VERSION, named, known)
+        merged = replace(merged, events=tuple(name for name in S2S_EVENTS if name in asked))
+    if (caller := field.find("caller")) is not None:
+        merged = replace(merged, caller=None if caller.is_null else _caller(caller))
+    if (echo := field.find("echo_cancellation")) is not None:
+        merged = replace(merged, echo_cancellation=None if echo.is_null else echo.one_of(_ECHO_CANCELLATION))
+    if (barge_in := field.find("barge_in_ms")) is not None:
+        merged = replace(merged, barge_in_ms=None if barge_in.is_null else barge_in.integer(*BARGE_IN_MS))
+    if (manners := field.find("manners")) is not None:
+        merged = replace(merged, manners=None if manners.is_null else read_manners(manners, merged.manners))
+    return merged
 
 
 def _caller(field: Field) -> str:

@@ -147,7 +147,7 @@ class Tell:
 
 @dataclass(frozen=True, slots=True)
 class Bridge:
-    """Fill the wait; `count` sentences did before."""
+    """Fill the wait; `count` phrases did before."""
 
     count: int
 
@@ -288,6 +288,11 @@ class ToolRuns:
         self._told = ()
         return []
 
+    def wait_was_filled(self) -> None:
+        """Something was said while the call was still being made: the next bridge is not the first."""
+        if self.is_running:
+            self._bridges = max(self._bridges, 1)
+
     # -------------------------------------------------------------------------------------------------- time
 
     def due(self, line: Line, now_s: float) -> list[Step]:
@@ -347,9 +352,9 @@ class ToolRuns:
         if not started or line.agent_asked:
             return None
         gap_s = GAPS_S[min(self._bridges, len(GAPS_S) - 1)]
-        if self._bridges:
-            return line.quiet_since_s + gap_s
         begun_s = min(started)
+        if self._bridges:
+            return max(line.quiet_since_s + gap_s, begun_s + MIN_WAIT_S)
         after_s = begun_s + BRIDGE_AFTER_S
         if after_s > line.quiet_since_s + MAX_SILENCE_S:
             after_s = max(line.quiet_since_s + MAX_SILENCE_S, begun_s + MIN_WAIT_S)

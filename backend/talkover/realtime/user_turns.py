@@ -8,7 +8,18 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from talkover.audio import INPUT_RATE_HZ, WireDecoder, samples_to_ms
-from talkover.messages import AudioFormat, PromptMessage, Samples, SpeechDropped, SpeechSegment, Transcript
+from talkover.messages import (
+    AudioFormat,
+    PromptMessage,
+    Samples,
+    SpeechDropped,
+    SpeechSegment,
+    Transcript,
+    TurnOpinion,
+    TurnQuestion,
+    VoiceOpinion,
+    VoiceQuestion,
+)
 from talkover.metrics import Timeline
 from talkover.pipeline.receiver import Receiver, SpeechPiece
 from talkover.realtime.actions import NextId, Outbox, Recognize, ReplaceRecognizer, TurnFinished
@@ -27,6 +38,13 @@ UNCERTAIN_BELOW = 0.35
 """ASR confidence under which the responder is told that the words are a guess"""
 MAX_AWAITED = 8
 """utterances waiting for their transcript; more means the recognizer is stuck"""
+
+TURN_MODEL_SAMPLES = 8 * INPUT_RATE_HZ
+"""what the longest-sighted turn model hears"""
+
+COMPARED_SAMPLES = INPUT_RATE_HZ // 2
+COMPARED_AFTER_S = 0.9
+"""of audio, pre-roll included: then half a second of it is voice"""
 
 EMPTY = np.zeros(0, np.float32)
 
@@ -52,6 +70,12 @@ class UserTurn:
     failure: str | None = None
     """why recognition of this revision failed"""
     committed: bool = False
+    over_agent: bool = False
+    """it began while the agent was speaking"""
+    voice_asked: bool = False
+    """the speaker model was asked whose voice it is"""
+    unannounced: JsonObject | None = None
+    """its `speech_started`, held back while a client that can pause waits for the decision"""
     deadline_s: float = 0.0
     """the watchdog gives up on its transcript then"""
 
@@ -107,7 +131,7 @@ class UserTurns:
     def onset(self) -> None:
         """A sound over the agent: its words are needed for the decision."""
         self.dropped()
-        self._undecided = UserTurn(self._next_id("item_"))
+        self._undecided = UserTurn(self._next_id("item_"), over_agent=True)
 
     def dropped(self) -> None:
         """The sound was nothing, or not meant for the agent."""
@@ -120,27 +144,34 @@ class UserTurns:
         turn = self.open
         if turn is None:
             return
-        end_ms = round(self._receiver.now_ms)
-        self._outbox.send(
-            {"type": "input_audio_buffer.speech_stopped", "audio_end_ms": end_ms, "item_id": turn.item_id}
-        )
-        self._outbox.send({"type": "input_audio_buffer.cleared"})
+        if turn.unannounced is None:
+            end_ms = round(self._receiver.now_ms)
+            self._outbox.send(
+                {"type": "input_audio_buffer.speech_stopped", "audio_end_ms": end_ms, "item_id": turn.item_id}
+            )
+            self._outbox.send({"type": "input_audio_buffer.cleared"})
         self._receiver.forget_utterance()
         self.drop()
 
-    def started(self, event: SpeechStarted) -> None:
-        """Speech, decided. Announces the coming item."""
+    def started(self, event: SpeechStarted, announced: bool = True) -> None:
+        """Speech, decided. Announces the coming item, or keeps that for `announce`."""
         turn = self.open = self._undecided or UserTurn(self._next_id("item_"))
         self._undecided = None
         detection = self.settings.turn_detection
         prefix_ms = detection.prefix_padding_ms if detection is not None else 0
-        self._outbox.send(
-            {
-                "type": "input_audio_buffer.speech_started",
-                "audio_start_ms": max(0, round(event.start_ms - prefix_ms)),
-                "item_id": turn.item_id,
-            }
-        )
+        turn.unannounced = {
+            "type": "input_audio_buffer.speech_started",
+            "audio_start_ms": max(0, round(event.start_ms - prefix_ms)),
+            "item_id": turn.item_id,
+        }
+        if announced:
+            self.announce()
+
+    def announce(self) -> None:
+        """Tell what was held back: it is an utterance."""
+        if self.open is not None and self.open.unannounced is not None:
+            announcement, self.open.unannounced = self.open.unannounced, None
+            self._outbox.send(announcement)
 
     def piece(self, piece: SpeechPiece) -> None:
         """Speech of the open utterance. Without turn detection the first piece opens one."""
@@ -266,6 +297,35 @@ class UserTurns:
             self._done(turn, now_s)
         return True
 
+    def question(self) -> TurnQuestion | None:
+        """What a turn model is asked about the utterance being spoken, at its likely end; the conversation is added."""
+        turn = self.open
+        if turn is None or not turn.answered_automatically or not turn.finalising:
+            return None
+        audio = np.concatenate(turn.audio)[-TURN_MODEL_SAMPLES:] if turn.audio else EMPTY
+        messages = () if turn.transcript is None else (PromptMessage("user", turn.transcript.text),)
+        return TurnQuestion(turn.item_id, turn.revision, audio, messages)
+
+    def opinion(self, opinion: TurnOpinion) -> None:
+        """A turn model has answered; too late it is ignored."""
+        turn = self.open
+        if turn is not None and (turn.item_id, turn.revision) == (opinion.item_id, opinion.revision):
+            self._receiver.consider(opinion.probability, opinion.revision)
+
+    def voice_question(self) -> VoiceQuestion | None:
+        """Asked once about what sounds over the agent, as soon as there is enough of it."""
+        turn = self.open or self._undecided
+        if turn is None or not turn.over_agent or turn.voice_asked or turn.audio_s < COMPARED_AFTER_S:
+            return None
+        turn.voice_asked = True
+        return VoiceQuestion(turn.item_id, np.concatenate(turn.audio)[-COMPARED_SAMPLES:], is_caller=False)
+
+    def voice_opinion(self, opinion: VoiceOpinion) -> None:
+        """A speaker model has answered; too late it is ignored."""
+        turn = self.open or self._undecided
+        if turn is not None and turn.item_id == opinion.item_id:
+            self._receiver.compare_voice(opinion.similarity)
+
     def failed(self, item_id: str | None, error: str, now_s: float) -> None:
         """Recognition of an utterance raised."""
         turn = self._awaited.get(item_id or "")
@@ -333,7 +393,7 @@ class UserTurns:
             return
         turn.last_partial_ms = transcript.audio_end_ms
         self._extension.partial(transcript)
-        if self.settings.transcription is not None and not transcript.final:
+        if self.settings.transcription is not None and not transcript.final and turn.unannounced is None:
             self._send_stable(turn, transcript)
 
     def _send_stable(self, turn: UserTurn, transcript: Transcript) -> None:

@@ -30,8 +30,9 @@ from talkover.openai_endpoint import DEFAULT_KEY_VARIABLE, OPENAI_URL, Endpoint,
 from talkover.tts.phrase_cache import PhraseCache
 from talkover.tts.speech_stream import NotSpeech, SpeechDecoder
 from talkover.tts.voice_lists import OPENAI_VOICE_NAMES, voices_of
+from talkover.tts.voice_pace import VoicePaces
 from talkover.tts.voices import VOICE_ALIASES
-from talkover.tts.word_alignment import DEFAULT_PACE, WordAligner
+from talkover.tts.word_alignment import WordAligner
 
 if TYPE_CHECKING:
     pass
@@ -49,8 +50,6 @@ BACKOFF_S = 0.2
 """before the first retry; doubled for the second"""
 MAX_SPEECH_S = 600
 """of one text, after which a server that never ends is left"""
-_LEARNING = 0.5
-"""weight of the newest text in the pace of a voice"""
 _TAIL_SAMPLES = ms_to_samples(10, OUTPUT_RATE_HZ)
 """silence that ends a text: by then every word can be placed"""
 
@@ -80,8 +79,7 @@ class OpenAiSpeech:
         self._asks_for_voices = not settings.voice_names and not endpoint.is_openai
         self._format = "pcm"
         """what the server is asked for; `wav` once it has refused the other"""
-        self._paces: dict[str, float] = {}
-        """by voice: seconds of sound per expected second, learned from text to text"""
+        self._paces = VoicePaces()
         self._phrases = PhraseCache()
         self._client = endpoint.client()
         self._loop = LoopThread("tts-openai")
@@ -124,8 +122,7 @@ class OpenAiSpeech:
 
     def _spoken(self, text: str, how: VoiceSettings, is_stale: IsStale) -> Iterator[SpeechChunk]:
         """The speech with its words. The connection is closed when the caller leaves the iterator."""
-        pace = self._paces.get(how.voice, DEFAULT_PACE)
-        aligner = WordAligner(text, pace / how.speed)
+        aligner = WordAligner(text, self._paces.of(how.voice) / how.speed)
         n_samples = 0
         for samples in self._streamed(text, how, is_stale):
             n_samples += samples.size
@@ -138,7 +135,7 @@ class OpenAiSpeech:
             raise EngineFailed(f"{self._endpoint.host}: an answer without speech")
         tail = np.zeros(_TAIL_SAMPLES, np.float32)
         yield SpeechChunk(tail, tuple(aligner.feed(tail, None, last=True)))
-        self._paces[how.voice] = pace + _LEARNING * (aligner.pace * how.speed - pace)
+        self._paces.learn(how.voice, aligner.pace * how.speed)
 
     def _streamed(self, text: str, how: VoiceSettings, is_stale: IsStale) -> Iterator[Any]:
         """(n,) float32 at a time, never empty; ends early when stale. Raises EngineFailed."""

@@ -16,12 +16,16 @@ _NUMBER_WORDS = DIGIT_WORDS | word_set(
     "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty "
     "seventy eighty ninety hundred thousand"
 )
+_HOMOPHONES = word_set("to too for ate won")
+"""what recognisers make of digits among other digits"""
 _TOPIC_DIGITS = {
-    "phone": 7, "telephone": 7, "mobile": 7, "number": 7, "zip": 5, "postcode": 5, "pin": 4, "code": 4, "card": 12,
-    "account": 6, "order": 4, "id": 4, "serial": 6,
+    "phone": 7, "telephone": 7, "mobile": 7, "number": 7, "numbers": 7, "zip": 5, "postcode": 5, "pin": 4, "code": 4,
+    "card": 12, "account": 6, "order": 4, "id": 4, "serial": 6,
 }  # fmt: skip
 """words that announce digits, and with how many they are complete at the earliest"""
 PHONE_DIGITS = 10
+SPELLED_OUT = 3
+"""digits in a row that are dictated, whatever is said before them"""
 _EMAIL_TOPICS = word_set("email e-mail mail")
 _DOMAIN_ENDS = word_set("com org net edu gov io de cn uk fr info co")
 _LIST_OPENINGS = (
@@ -44,7 +48,7 @@ def trailing_digits(words: Sequence[str]) -> int:
     count = 0
     for index in range(len(words) - 1, -1, -1):
         word = words[index]
-        if not (word.isdigit() or word in DIGIT_WORDS):
+        if not (word.isdigit() or word in DIGIT_WORDS or (count and word in _HOMOPHONES)):
             break
         count += len(word) if word.isdigit() else {"double": 1, "triple": 2}.get(word, 1)
     return count
@@ -65,14 +69,16 @@ def _digits(words: Sequence[str], expected: Expectation) -> float | None:
         least = expected.digits
     elif topics:
         least = topics[-1]
-    elif digits == len(words) and digits > 1:
+    elif digits >= SPELLED_OUT or (digits == len(words) and digits > 1):
         least = min(_TOPIC_DIGITS["phone"], digits + 1)
     else:
         return None
     if digits < least:
         return LIKELY_OPEN if digits > 2 else OPEN
-    # a telephone number may be done with seven digits and mostly has ten or more
-    return DONE if digits >= PHONE_DIGITS or least != _TOPIC_DIGITS["phone"] else EITHER - 0.1
+    # a telephone number may be done with seven digits and mostly has ten or more; of a code only who asked knows it
+    if least == _TOPIC_DIGITS["phone"]:
+        return DONE if digits >= PHONE_DIGITS else EITHER - 0.1
+    return DONE if asked else EITHER
 
 
 def _email(words: Sequence[str], expected: Expectation) -> float | None:

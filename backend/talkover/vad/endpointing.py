@@ -24,7 +24,15 @@ from talkover.vad.interruption import (
 )
 from talkover.vad.loudness import Distance, Loudness, distance
 from talkover.vad.prosody import UNVOICED, Contour, Pitch
-from talkover.vad.turn_end import PATIENCE, Eagerness, EndFeatures, finished_probability, silence_needed_ms, wait_ms
+from talkover.vad.turn_end import (
+    PATIENCE,
+    Eagerness,
+    EndFeatures,
+    ModelOpinion,
+    finished_probability,
+    silence_needed_ms,
+    wait_ms,
+)
 from talkover.vad.turn_events import (
     InterruptionConfirmed,
     LikelyEnd,
@@ -42,6 +50,8 @@ FRAME_MS = 32.0
 HYSTERESIS = 0.15
 """voice goes on until the probability is this far under the onset threshold (Silero's own recommendation)"""
 LOWEST_OFFSET_THRESHOLD = 0.05
+FADED_DB = 18.0
+"""a sound over the agent that is so far under its own mean has ended: the detector notices two frames later"""
 ONSET_MS = 64.0
 """voice after which a sound is announced: ducking begins within 100 ms of the onset"""
 EARLIEST_LIKELY_END_MS = 128.0
@@ -100,6 +110,12 @@ class _Sound:
     text_is_final: bool = False
     confidence: float | None = None
     contour: Contour = field(default_factory=Contour)
+    model_probability: float | None = None
+    """of the turn model, for the pause it is in"""
+    voice_similarity: float | None = None
+    """to the caller's voice"""
+    judged_ms: float = 0.0
+    """up to where the turn model has heard it"""
 
 
 class Endpointer:
@@ -144,6 +160,17 @@ class Endpointer:
             sound.text = text
             sound.text_is_final = final and sound.likely_end
             sound.confidence = confidence
+
+    def consider(self, end_probability: float, revision: int) -> None:
+        """A turn model's opinion on what is open, up to its LikelyEnd of this revision; too late it is ignored."""
+        sound = self._sound
+        if sound is not None and sound.likely_end and sound.revision == revision:
+            sound.model_probability = end_probability
+
+    def compare_voice(self, similarity: float) -> None:
+        """How much what is open is the caller's voice, a cosine."""
+        if self._sound is not None:
+            self._sound.voice_similarity = similarity
 
     def finish_utterance(self) -> None:
         """The client committed the open utterance; what follows is a new one."""
@@ -199,6 +226,8 @@ class Endpointer:
 
     def _measure(self, sound: _Sound, level_dbfs: float, agent_audible: bool, pitch: Pitch) -> None:
         voiced = self._voice and (sound.started or not agent_audible or self._distance(level_dbfs) != "too_quiet")
+        if not sound.certain and sound.voiced_frames and level_dbfs < sound.level_dbfs - FADED_DB:
+            voiced = False
         sound.frames += 1
         if not sound.certain:
             window_frames = int(max(UNDECIDED_LIMIT_MS, 2 * self._needed_ms(agent_audible)) / FRAME_MS)
@@ -275,6 +304,7 @@ class Endpointer:
                 since_own_turn_ms=sound.since_own_turn_ms,
                 dialogue=self._dialogue,
                 has_yielded=sound.started,
+                voice_similarity=sound.voice_similarity,
             )
         )
 
@@ -303,9 +333,11 @@ class Endpointer:
         features = EndFeatures(
             sound.text,
             sound.text_is_final,
+            sound.confidence,
             sound.contour.ending() if sound.voiced_end_ms < self.now_ms else None,
             self._dialogue.expected,
             self._pauses.usual_ms,
+            self._model_opinion(sound),
         )
         silence_ms = self.now_ms - sound.voiced_end_ms
         needed_ms = self._silence_needed_ms(features)
@@ -322,16 +354,23 @@ class Endpointer:
             self._turn_ended_ms = sound.voiced_end_ms
         return events
 
+    def _model_opinion(self, sound: _Sound) -> ModelOpinion | None:
+        if sound.model_probability is None:
+            return None
+        return ModelOpinion(sound.model_probability, self.now_ms - sound.judged_ms)
+
     def _follow_pause(self, sound: _Sound, likely_end_ms: float) -> list[TurnEvent]:
         """LikelyEnd after so much silence, SpeechResumed when voice comes after it."""
         events: list[TurnEvent] = []
         is_voiced = sound.voiced_end_ms == self.now_ms
         if is_voiced and sound.likely_end:
             sound.likely_end = False
+            sound.model_probability = None
             sound.revision += 1
             events.append(SpeechResumed(self.now_ms, sound.revision))
         if not sound.likely_end and self.now_ms - sound.voiced_end_ms >= likely_end_ms:
             sound.likely_end = True
+            sound.judged_ms = self.now_ms
             events.append(LikelyEnd(self.now_ms, sound.revision))
         return events
 

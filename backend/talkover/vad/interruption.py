@@ -14,7 +14,7 @@ from typing import Literal
 from talkover.vad.expectation import ANYTHING, Expectation
 from talkover.vad.loudness import distance
 from talkover.vad.turn_end import is_short_answer
-from talkover.vad.word_lists import Meaning, english_words, is_han, meaning_of
+from talkover.vad.word_lists import Meaning, english_words, is_han, is_short_content, meaning_of
 
 Decision = Literal["wait", "yield", "stop", "go_on"]
 """yield: fall silent while it is not certain; stop: it is an interruption; go_on: it is none"""
@@ -51,7 +51,11 @@ LONG_BACKCHANNEL_MS = 1400.0
 """voice above which "yeah yeah" is no backchannel any more"""
 SHORT_MS = 480.0
 CLEAR_WHEN_SHORT, CLEAR_WHEN_LONG = 0.75, 0.2
-"""confidence from which words count, after so much voice and less and after `LONG_VOICE_MS`"""
+"""confidence from which words count, up to `MIDDLING_MS` of voice and from `LENGTHY_MS` on"""
+MIDDLING_MS, LENGTHY_MS = 640.0, 832.0
+"""backchannels hardly last longer than the one, and interruptions hardly less than the other but for single words"""
+SLOWEST_LETTER_MS = 160.0
+"""of speech on average; a word that was drawn out longer is what a recogniser makes of a laugh or a cough"""
 GOES_ON_WITHIN_MS = 1500.0
 """speech so soon after the user's own turn is the rest of it, not a backchannel"""
 GOES_ON_NEEDED_MS = 160.0
@@ -106,17 +110,21 @@ class InterruptionFeatures:
     """from the end of the user's last turn to the beginning of this; None before the first"""
     dialogue: Dialogue = Dialogue()
     has_yielded: bool = False
+    voice_similarity: float | None = None
+    """to the caller's voice, a cosine; None where that is not known"""
 
 
 def judge(features: InterruptionFeatures) -> tuple[Decision, Reason]:
     """The decision by now, and what it rests on."""
     where = distance(features.level_dbfs, features.noise_floor_dbfs, features.user_level_dbfs, features.echo_dbfs)
+    if where == "near" and is_another_voice(features.voice_similarity):
+        where = "aside"
     has_ended = features.silence_ms >= ENDED_MS
     if where == "too_quiet":
         return ("go_on", "silence") if has_ended or _is_too_late(features) else ("wait", "undecided")
     if says_what_the_agent_said(features.text, features.dialogue.agent_text):
         return ("go_on", "echo") if has_ended or features.text_is_final else ("wait", "echo")
-    by_words = _by_words(features, where == "near")
+    by_words = _by_words(features, where == "near" or features.has_yielded)
     if by_words is not None:
         return by_words
     has_paused = features.silence_ms >= PAUSED_MS and (
@@ -128,6 +136,16 @@ def judge(features: InterruptionFeatures) -> tuple[Decision, Reason]:
         reason: Reason = "aside" if where == "aside" else "echo"
         return ("go_on" if _is_too_late(features) else "wait"), reason
     return _by_voice(features)
+
+
+def is_another_voice(similarity: float | None) -> bool:
+    """Whether a sound is not the caller's; what is not known is taken for the caller's."""
+    return similarity is not None and similarity < SAME_VOICE
+
+
+SAME_VOICE = 0.25
+"""Under the threshold of equal errors that CAM++ is published with (some 0.3 to 0.4 on whole sentences), since half a
+second of a voice resembles it less and a caller who is not heard is worse than side talk that is."""
 
 
 def _by_words(features: InterruptionFeatures, is_near: bool) -> tuple[Decision, Reason] | None:
@@ -150,13 +168,17 @@ def _are_clear(features: InterruptionFeatures) -> bool:
     """Whether the recogniser is sure enough of words that took so long.
 
     What takes half a second is mostly a backchannel, perhaps in a language the recogniser does not know: its words are
-    believed only when it is sure of them.
+    believed only when it is sure of them, and in less than that only those that make sense alone.
     """
     if not features.text_is_final:
         return False
+    if features.voiced_ms < SHORT_MS and not is_short_content(features.text) and meaning_of(features.text) == "content":
+        return False
+    if sum(map(str.isalnum, features.text)) * SLOWEST_LETTER_MS < features.voiced_ms and not is_han(features.text[0]):
+        return False
     if features.confidence is None:
         return True
-    share = (features.voiced_ms - SHORT_MS) / (LONG_VOICE_MS - SHORT_MS)
+    share = (features.voiced_ms - MIDDLING_MS) / (LENGTHY_MS - MIDDLING_MS)
     return features.confidence >= CLEAR_WHEN_SHORT + min(max(share, 0.0), 1.0) * (CLEAR_WHEN_LONG - CLEAR_WHEN_SHORT)
 
 
@@ -165,6 +187,8 @@ def _after_the_end(features: InterruptionFeatures) -> tuple[Decision, Reason]:
         return "go_on", "backchannel"
     if not features.text_is_final:
         if features.has_yielded:
+            if features.text and meaning_of(features.text) == "nothing" and features.voiced_ms < SHORT_MS:
+                return "go_on", "no_words"
             return ("wait", "undecided") if features.silence_ms < STOPPED_LIMIT_MS else ("stop", "voice")
         if features.silence_ms < FINAL_TEXT_LIMIT_MS and features.voiced_ms >= SHORTEST_WORD_MS:
             return "wait", "undecided"

@@ -14,7 +14,7 @@ from talkover.vad.dictation import DIGIT_WORDS, dictated, is_open_list
 from talkover.vad.expectation import ANYTHING, Expectation
 from talkover.vad.word_lists import english_words, is_han, word_set
 
-HESITATES, HANGS, LEANS_OPEN, UNKNOWN, LEANS_CLOSED, CLOSED, COMPLETE = 0.02, 0.08, 0.3, 0.5, 0.65, 0.88, 0.96
+HESITATES, HANGS, LEANS_OPEN, UNKNOWN, CLOSED, COMPLETE = 0.02, 0.08, 0.3, 0.5, 0.88, 0.96
 """the scores of the rules, from "surely goes on" to "surely done" """
 
 
@@ -71,6 +71,9 @@ _COMPLETE = word_set(
     "yes no yeah yep nope okay ok sure right exactly correct thanks hello hi hey bye goodbye stop enough continue "
     "absolutely definitely perfect great good fine nothing maybe cancel"
 )
+_YES_NO = word_set("yes no yeah yep nope sure okay ok")
+SHORT_ANSWER_WORDS = 3
+"""an answer to a yes-no question that begins with one and is no longer is done, whatever its last word was heard as"""
 _COMPLETE_PHRASES = (
     "thank you",
     "never mind",
@@ -149,6 +152,8 @@ def _english(text: str, expected: Expectation) -> float:
     words = english_words(text)
     if not words:
         return UNKNOWN
+    if expected.kind == "yes_no" and words[0] in _YES_NO and len(words) <= SHORT_ANSWER_WORDS:
+        return CLOSED
     start = 0
     while start < len(words) - 1 and words[start] in _OPENERS:
         start += 1
@@ -231,7 +236,7 @@ def _english_beginning(core: list[str], is_question: bool) -> float:
         return 0.8 if len(core) > 1 else UNKNOWN
     if is_open_list(core):
         return UNKNOWN - 0.1
-    return LEANS_CLOSED if len(core) > 3 else UNKNOWN
+    return UNKNOWN
 
 
 # ---------------------------------------------------------------------------------------------------------- Mandarin
@@ -282,4 +287,4 @@ def _mandarin(text: str) -> float:
         return 0.8
     if text.endswith(("的", "得", "地")):
         return UNKNOWN - 0.1
-    return LEANS_CLOSED if len(text) > 5 else UNKNOWN
+    return UNKNOWN

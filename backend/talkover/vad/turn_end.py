@@ -1,7 +1,8 @@
 """Is the turn over? Words, voice, the question asked and the caller's habits, fused into the silence to wait for.
 
-Each source shifts the log-odds that the speaker is done; the sum sets how long silence must last. So no source can end
-a turn by itself, and a turn always ends: the wait is bounded below and above by `Patience`. Pure.
+The words so far lean towards finished or unfinished, as far as the recogniser is sure of them; how the voice ended
+strengthens or weakens that lean. The sum, as log-odds, sets how long silence must last. So no source can end a turn by
+itself, and a turn always ends: the wait is bounded below and above by `Patience`. Pure.
 """
 
 from __future__ import annotations
@@ -28,13 +29,28 @@ class Patience:
 
 
 PATIENCE: dict[Eagerness, Patience] = {
-    "low": Patience(640, 1200, 8000),
-    "medium": Patience(320, 736, 4000),
-    "high": Patience(224, 480, 2000),
-    "auto": Patience(320, 736, 4000),
+    "low": Patience(576, 1200, 4000),
+    "medium": Patience(288, 736, 2000),
+    "high": Patience(192, 480, 1200),
+    "auto": Patience(288, 736, 2000),
 }
+"""the middle of `medium` outlasts nine in ten pauses for thought of 700 ms and still answers within 900"""
 SHORT_ANSWER_MS = 224.0
 """after "yes" or "no" to a yes-no question: what follows so late is a second thought"""
+SURELY_FINISHED, SURELY_UNFINISHED = 0.85, 0.1
+"""probabilities beyond which the wait is as short, or as long, as it gets"""
+UNSURE_BELOW, SURE_FROM = 0.4, 0.8
+"""confidence of a recogniser under which its words tell nothing of the end, and from which they tell all they can"""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOpinion:
+    """What a turn model says of a pause."""
+
+    probability: float
+    """that the turn is over, 0 to 1"""
+    age_ms: float
+    """silence since what it judged"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +60,29 @@ class EndFeatures:
     text: str = ""
     text_is_final: bool = False
     """recognition of all of it; else the last words may be missing"""
+    confidence: float | None = None
+    """of the recogniser in the words, 0 to 1; None counts as sure"""
     ending: Ending | None = None
     expected: Expectation = ANYTHING
     usual_pause_ms: float | None = None
     """the caller's own, see `CallerPauses`"""
+    model: ModelOpinion | None = None
+    """of a turn model, where there is one and it has answered for this pause"""
 
 
 def finished_probability(features: EndFeatures) -> float:
     """In (0, 1); 0.5 where nothing tells."""
-    odds = logit(looks_finished(features.text, features.expected))
+    odds = logit(looks_finished(features.text, features.expected)) * _trust(features.confidence)
     if features.ending is not None:
-        odds += voice_log_odds(features.ending)
+        odds += min(1.0, abs(odds)) * voice_log_odds(features.ending)
+    if features.model is not None:
+        odds += model_log_odds(features.model)
     return 1 / (1 + math.exp(-odds))
+
+
+def _trust(confidence: float | None) -> float:
+    """How much words count, 0 to 1: misheard ones lean anywhere."""
+    return 1.0 if confidence is None else _clamped((confidence - UNSURE_BELOW) / (SURE_FROM - UNSURE_BELOW), 0.0, 1.0)
 
 
 def silence_needed_ms(features: EndFeatures, patience: Patience) -> float:
@@ -73,13 +100,13 @@ def wait_ms(probability: float, patience: Patience, usual_pause_ms: float | None
     unknown_ms = patience.unknown_ms
     if usual_pause_ms is not None:
         wanted_ms = usual_pause_ms * ABOVE_USUAL_PAUSE
-        unknown_ms = min(max(wanted_ms, unknown_ms * LEAST_SHARE), unknown_ms * MOST_SHARE)
+        unknown_ms = _clamped(wanted_ms, unknown_ms * LEAST_SHARE, unknown_ms * MOST_SHARE)
         unknown_ms = max(unknown_ms, patience.finished_ms)
     if probability >= 0.5:
-        low, high, share = unknown_ms, patience.finished_ms, 2 * probability - 1
+        bound_ms, share = patience.finished_ms, (probability - 0.5) / (SURELY_FINISHED - 0.5)
     else:
-        low, high, share = patience.unfinished_ms, unknown_ms, 2 * probability
-    return low * (high / low) ** share
+        bound_ms, share = patience.unfinished_ms, (0.5 - probability) / (0.5 - SURELY_UNFINISHED)
+    return unknown_ms * (bound_ms / unknown_ms) ** min(share, 1.0)
 
 
 ABOVE_USUAL_PAUSE = 1.2
@@ -102,16 +129,33 @@ _ANSWERS = frozenset(
 
 
 def voice_log_odds(ending: Ending) -> float:
-    """What the voice adds to the log-odds of being done, at most 1 either way.
+    """What the voice adds to the log-odds of being done, at most `VOICE_LIMIT` either way.
 
-    Fitted by eye to 58 endings of 37 recordings of people: at the end of an utterance the median pitch lay 2.5 and in
-    pauses within one 0.5 semitones under what came before, the level 0.9 dB under and 1.4 dB over it.
+    Of 51 endings and pauses in recordings of people it tells a pair apart in 62 % of the cases; synthesised voices it
+    tells nothing of. So it never decides where the words leave it open.
     """
     if ending.steady_ms >= HESITATION_MS and abs(ending.slope_st_per_s) < LEVEL_ST_PER_S:
-        return -1.0
-    odds = -0.2 * (ending.pitch_st + 1.5) - 0.08 * (ending.level_db - 0.5)
-    return min(max(odds, -1.0), 1.0)
+        return -VOICE_LIMIT
+    odds = -0.08 * (ending.pitch_st + 1.5) - 0.03 * (ending.level_db - 0.5)
+    return _clamped(odds, -VOICE_LIMIT, VOICE_LIMIT)
 
+
+VOICE_LIMIT = 0.4
+
+
+def model_log_odds(opinion: ModelOpinion) -> float:
+    """What a turn model adds to the log-odds of being done: at most `MODEL_LIMIT` either way, fading with its age.
+
+    It has heard a fraction of a second of silence; how long the silence has become since is what the wait is about, so
+    that after `MODEL_FADED_MS` only that counts.
+    """
+    fresh = 1 - _clamped(opinion.age_ms / MODEL_FADED_MS, 0.0, 1.0)
+    return fresh * _clamped(logit(opinion.probability), -MODEL_LIMIT, MODEL_LIMIT)
+
+
+MODEL_LIMIT = 2.5
+"""such a model is wrong in one case of twelve at its best: it must not outweigh clear words and voice together"""
+MODEL_FADED_MS = 4000.0
 
 HESITATION_MS = 288.0
 """a level sound longer than any final syllable of the recordings: "um", or a word held on to"""
@@ -121,3 +165,7 @@ LEVEL_ST_PER_S = 6.0
 def logit(probability: float) -> float:
     clipped = min(max(probability, 1e-3), 1 - 1e-3)
     return math.log(clipped / (1 - clipped))
+
+
+def _clamped(value: float, low: float, high: float) -> float:
+    return min(max(value, low), high)

@@ -27,7 +27,7 @@ _BACKCHANNELS = word_set(
 _BACKCHANNEL_PHRASES = ("i see", "got it", "all right", "makes sense", "i know", "of course")
 _FILLERS = word_set("um uh er erm ehm hmm hm mm ah oh eh well so like the a and")
 """also what a recogniser makes of a cough or a breath"""
-_COMMANDS = word_set("stop wait no pause quiet enough halt cancel sorry excuse hey actually but listen shush nope")
+_COMMANDS = word_set("stop wait no pause quiet enough halt cancel shush nope")
 _COMMAND_PHRASES = (
     "hold on",
     "hang on",
@@ -38,6 +38,13 @@ _COMMAND_PHRASES = (
     "be quiet",
     "that's wrong",
 )
+
+_SHORT_CONTENT = word_set(
+    "what why who where when which how again louder quieter slower faster repeat next back skip continue wrong help "
+    "thanks bye goodbye hello more less yes sorry excuse hey actually but listen"
+)
+"""what people say over the agent in half a second and mean to be answered"""
+_MANDARIN_SHORT_CONTENT = re.compile("什么|为什么|谁|哪|怎么|几|再|大声|小声|慢|快|继续|下一|谢谢|再见|你好|错")
 
 _MANDARIN_BACKCHANNELS = re.compile(
     "嗯+|好的|好吧|好|对+|是的|是|哦+|噢|啊|呃|行|明白|知道了|没错|这样啊|真的吗|真的|ok|okay", re.IGNORECASE
@@ -70,3 +77,10 @@ def meaning_of(text: str) -> Meaning:
 def is_backchannel(text: str) -> bool:
     """Whether the text only says "I am listening"; False for no text."""
     return meaning_of(text) == "backchannel"
+
+
+def is_short_content(text: str) -> bool:
+    """Whether a text that took less than half a second says something: what else is heard in so little is a guess."""
+    if any(is_han(character) for character in text):
+        return bool(_MANDARIN_SHORT_CONTENT.search(text))
+    return any(word in _SHORT_CONTENT for word in english_words(text))

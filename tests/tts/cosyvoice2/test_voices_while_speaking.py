@@ -23,7 +23,7 @@ TEXT = "Removed while it is speaking."
 @pytest.fixture
 def anna(engine: CosyVoice2Engine) -> Iterator[VoiceSettings]:
     """A voice made of a recording while the engine runs."""
-    samples, rate_hz = soundfile.read(SPEECH / "recipe_rms.wav", dtype="float32")
+    samples, rate_hz = soundfile.read(SPEECH / "recipe_rms.flac", dtype="float32")
     text = "Add two eggs and a spoon of butter to the flour."
     engine.voice_library.add_voice(NewVoice("anna", samples, rate_hz, text, "Anna"))
     yield VoiceSettings("anna")

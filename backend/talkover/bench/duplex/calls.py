@@ -60,7 +60,7 @@ def measure(setting: Setting) -> PartResult:
         server.wait_ready()
         options = Options(turn_detection=TURN_DETECTION)
         results, remarks = hold(server.url, setting.key, takes, openings, options, setting.advance)
-    return part_result([result.verdict for result in results], [f"speech: {described}", *remarks])
+    return part_result(results, [f"speech: {described}", *remarks])
 
 
 def prepared(
@@ -150,19 +150,20 @@ def _calls(takes: Sequence[Take]) -> list[list[Take]]:
     ]
 
 
-def part_result(verdicts: Sequence[Verdict], remarks: Sequence[str], points: Sequence[Point] = ()) -> PartResult:
+def part_result(results: Sequence[Result], remarks: Sequence[str], points: Sequence[Point] = ()) -> PartResult:
     """The table of verdicts, with the delay at 5 % false cut-offs when there is a curve."""
     return PartResult(
         "duplex",
         "Full duplex",
-        (*figures(verdicts), *curve_figures(points)),
+        (*figures([result.verdict for result in results]), *curve_figures(points)),
         (interval_note(), *remarks),
-        [told(verdict) for verdict in verdicts],
+        [told(result) for result in results],
     )
 
 
-def told(verdict: Verdict) -> dict[str, Any]:
-    """A verdict for the JSON, without samples."""
+def told(result: Result) -> dict[str, Any]:
+    """A verdict for the JSON, without samples, and where in which decision log its grounds are."""
+    verdict, seen = result.verdict, result.taken.observation
     take = verdict.take
     known: dict[str, Any] = {
         name: getattr(verdict, name) for name in Verdict.__dataclass_fields__ if name not in ("take", "pauses")
@@ -175,6 +176,8 @@ def told(verdict: Verdict) -> dict[str, Any]:
         "source": take.source,
         "language": take.language,
         "level_db": take.level_db,
+        "session": seen.session_id,
+        "session_ms": seen.zero_input_ms,
         **known,
         "pauses": [
             {"pause_ms": pause.pause_ms, "ended": pause.ended, "taken_over": pause.taken_over}

@@ -110,9 +110,7 @@ def command(
         notes.print(f"[red]✗[/] {escape(str(error))}", soft_wrap=True)
         raise typer.Exit(FAILURE) from error
     points = curve(logs_of(log), expected([each.taken.observation for each in results]))
-    result = replace(
-        part_result([each.verdict for each in results], remarks, points), took_s=time.monotonic() - started_s
-    )
+    result = replace(part_result(results, remarks, points), took_s=time.monotonic() - started_s)
     report.show([result], screen)
     _show_failures(results)
     path = output / f"duplex-{stamp}.json"

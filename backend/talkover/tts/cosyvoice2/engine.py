@@ -7,7 +7,6 @@ said in another voice or language is a matter of the prompt that is put before i
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -33,13 +32,11 @@ from talkover.tts.phrase_cache import PhraseCache
 from talkover.tts.pronunciation import speak_as_pronounced
 from talkover.tts.speech_marks import SPEECH_MARKS
 from talkover.tts.voice_folder import VoiceFolder
-from talkover.tts.word_alignment import DEFAULT_PACE, WordAligner
+from talkover.tts.voice_pace import VoicePaces
+from talkover.tts.word_alignment import WordAligner
 
 SLOWEST_SPEED, FASTEST_SPEED = 0.5, 2.0
 """beyond these the vocoder gets frames unlike any it was trained on"""
-_LEARNING = 0.5
-"""weight of the newest text in the pace of a voice"""
-_MAX_PACES = 256
 _WARMUP_TEXTS = ("你好，很高兴认识你。", "Hello, nice to meet you.")
 
 
@@ -71,8 +68,7 @@ class CosyVoice2Engine:
         self.lm = LanguageModel(models.llm, models.config.llm, models.config.sampling, options.max_utterances)
         self.scheduler = Scheduler(self.lm)
         self._phrases = PhraseCache()
-        self._paces: OrderedDict[str, float] = OrderedDict()
-        """by voice: seconds of sound per expected second"""
+        self._paces = VoicePaces()
         self._first_ids: int | None = None
         """speech ids in a first block; none until the speed of this machine is known"""
 
@@ -127,8 +123,8 @@ class CosyVoice2Engine:
         cut = pieces(text, lambda part: len(self._models.tokenizer.encode(part)))
         plans = [self._plan(piece, prompt, speed) for piece in cut]
         speech = self.scheduler.submit(plans, speed)
-        pace = self._paces.get(prompt.key, DEFAULT_PACE)
-        aligners = [WordAligner(piece.text, pace / speed) for piece in cut]
+        pace = self._paces.of(prompt.key) / speed
+        aligners = [WordAligner(piece.text, pace) for piece in cut]
         begin_s = made_s = 0.0  # where the piece begins in the audio, and how much of it there is
         for made in self.scheduler.listen(speech, is_stale):
             words = aligners[made.piece].feed(made.samples, made.total_s, last=made.last)
@@ -138,13 +134,7 @@ class CosyVoice2Engine:
                 yield SpeechChunk(made.samples, given)
             if made.last:
                 begin_s = made_s
-                pace += _LEARNING * (aligners[made.piece].pace * speed - pace)
-                self._learn_pace(prompt.key, pace)
-
-    def _learn_pace(self, voice_key: str, pace: float) -> None:
-        self._paces[voice_key] = pace
-        while len(self._paces) > _MAX_PACES:
-            self._paces.popitem(last=False)
+                self._paces.learn(prompt.key, aligners[made.piece].pace * speed)
 
     def _plan(self, piece: TracedText, prompt: VoicePrompt, speed: float) -> PiecePlan:
         ids = self._models.tokenizer.encode(piece.text)

@@ -3,8 +3,8 @@
 Everything is evaluated in double precision and returned as float32. The filters must be exactly these: another
 resampler or another window moves the features further than a different microphone would.
 
-Sources: the mel spectrogram of HiFi-GAN (Kong et al. 2020), Kaldi's filter bank (Povey et al. 2011), the log-mel
-spectrogram of Whisper (Radford et al. 2022), the resampler of torchaudio (a Hann-windowed sinc).
+Sources: the mel spectrogram of HiFi-GAN (Kong et al. 2020), the resampler of torchaudio (a Hann-windowed sinc); see
+`spectra.py` for the others.
 """
 
 from __future__ import annotations
@@ -15,26 +15,24 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from talkover import spectra
 from talkover.messages import Samples
+from talkover.spectra import FBANK_BINS, RATE_HZ, fbank, frames_of, hann, slaney_filters
 
 Array = NDArray[np.float64]
 
-TOKENIZER_RATE_HZ = 16_000
+__all__ = ["FBANK_BINS", "fbank", "log_mel", "mel_spectrogram", "resample"]
+
+TOKENIZER_RATE_HZ = RATE_HZ
 """of the speech tokenizer and the speaker encoder"""
 MEL_RATE_HZ = 24_000
 MEL_HOP_SAMPLES = 480
 MEL_WINDOW_SAMPLES = 1920
 MEL_BINS = 80
-FBANK_BINS = 80
 LOG_MEL_BINS = 128
 MIN_MEL_SAMPLES = (MEL_WINDOW_SAMPLES - MEL_HOP_SAMPLES) // 2 + 1
 """fewer cannot be mirrored at their borders"""
 
-_HIGHEST_HZ = 8000.0
-_FBANK_LOWEST_HZ = 20.0
-_FBANK_WINDOW, _FBANK_HOP, _FBANK_FFT = 400, 160, 512
-_LOG_MEL_WINDOW, _LOG_MEL_HOP = 400, 160
-_PRE_EMPHASIS = 0.97
 _SINC_ZEROS, _ROLL_OFF = 6, 0.99
 _BLOCK_FRAMES = 16_384
 """resampled at a time: the product writes its overlapping frames out, all at once 600 MB for 30 s at 192 kHz"""
@@ -48,7 +46,7 @@ def resample(samples: Samples, from_hz: int, to_hz: int) -> Samples:
     step, phases = from_hz // divisor, to_hz // divisor
     kernels, width = _sinc_kernels(step, phases)  # (phases, 2 width + step)
     padded = np.pad(samples.astype(np.float64), (width, width + step))
-    frames = _frames(padded, kernels.shape[1], step)  # (n // step + 1, 2 width + step), overlapping
+    frames = frames_of(padded, kernels.shape[1], step)  # (n // step + 1, 2 width + step), overlapping
     blocks = [frames[start : start + _BLOCK_FRAMES] @ kernels.T for start in range(0, len(frames), _BLOCK_FRAMES)]
     wanted = -(-samples.size * phases // step)
     return np.concatenate(blocks).reshape(-1)[:wanted].astype(np.float32)
@@ -63,29 +61,11 @@ def mel_spectrogram(samples: Samples) -> Samples:
         raise ValueError(f"a mel spectrogram needs at least {MIN_MEL_SAMPLES} samples, got {samples.size}")
     margin = (MEL_WINDOW_SAMPLES - MEL_HOP_SAMPLES) // 2
     padded = np.pad(samples.astype(np.float64), margin, mode="reflect")
-    frames = _frames(padded, MEL_WINDOW_SAMPLES, MEL_HOP_SAMPLES) * _hann(MEL_WINDOW_SAMPLES)  # (T, 1920)
+    frames = frames_of(padded, MEL_WINDOW_SAMPLES, MEL_HOP_SAMPLES) * hann(MEL_WINDOW_SAMPLES)  # (T, 1920)
     spectrum = np.fft.rfft(frames)  # (T, 961)
     magnitude = np.sqrt(spectrum.real**2 + spectrum.imag**2 + 1e-9)
-    mel = magnitude @ _slaney_filters(MEL_RATE_HZ, MEL_WINDOW_SAMPLES, MEL_BINS).T  # (T, 80)
+    mel = magnitude @ slaney_filters(MEL_RATE_HZ, MEL_WINDOW_SAMPLES, MEL_BINS).T  # (T, 80)
     return np.log(np.maximum(mel, 1e-5)).astype(np.float32)[None]
-
-
-def fbank(samples: Samples) -> Samples:
-    """What the speaker encoder hears: (1, T, 80) float32 from (n,) at 16 kHz, T = 1 + (n - 400) // 160.
-
-    The mean of each bin over time is removed. Raises ValueError for fewer than 400 samples.
-    """
-    if samples.size < _FBANK_WINDOW:
-        raise ValueError(f"a filter bank needs at least {_FBANK_WINDOW} samples, got {samples.size}")
-    frames = _frames(samples.astype(np.float64), _FBANK_WINDOW, _FBANK_HOP)  # (T, 400)
-    frames = frames - frames.mean(axis=1, keepdims=True)
-    before = np.concatenate([frames[:, :1], frames[:, :-1]], axis=1)
-    # a symmetric Hann window to the power 0.85: Kaldi's "povey" window
-    shaped = (frames - _PRE_EMPHASIS * before) * np.hanning(_FBANK_WINDOW) ** 0.85
-    power = np.abs(np.fft.rfft(shaped, _FBANK_FFT)) ** 2  # (T, 257)
-    energies = power[:, :-1] @ _kaldi_filters().T  # (T, 80)
-    features = np.log(np.maximum(energies, float(np.finfo(np.float32).eps)))
-    return (features - features.mean(axis=0)).astype(np.float32)[None]
 
 
 def log_mel(samples: Samples) -> Samples:
@@ -93,26 +73,7 @@ def log_mel(samples: Samples) -> Samples:
 
     Raises ValueError for fewer than 201 samples.
     """
-    margin = _LOG_MEL_WINDOW // 2
-    if samples.size <= margin:
-        raise ValueError(f"a log-mel spectrogram needs at least {margin + 1} samples, got {samples.size}")
-    padded = np.pad(samples.astype(np.float64), margin, mode="reflect")
-    frames = _frames(padded, _LOG_MEL_WINDOW, _LOG_MEL_HOP)[:-1] * _hann(_LOG_MEL_WINDOW)  # (T, 400)
-    power = np.abs(np.fft.rfft(frames)) ** 2  # (T, 201)
-    mel = power @ _slaney_filters(TOKENIZER_RATE_HZ, _LOG_MEL_WINDOW, LOG_MEL_BINS).T  # (T, 128)
-    logarithm = np.log10(np.maximum(mel, 1e-10))
-    logarithm = np.maximum(logarithm, logarithm.max() - 8)
-    return ((logarithm + 4) / 4).T.astype(np.float32)[None]
-
-
-def _frames(samples: Array, size: int, hop: int) -> Array:
-    """(1 + (n - size) // hop, size): every whole frame, as a view."""
-    return np.lib.stride_tricks.sliding_window_view(samples, size)[::hop]
-
-
-def _hann(size: int) -> Array:
-    """Periodic Hann window."""
-    return np.hanning(size + 1)[:-1]
+    return spectra.log_mel(samples, LOG_MEL_BINS)
 
 
 @cache
@@ -125,48 +86,3 @@ def _sinc_kernels(step: int, phases: int) -> tuple[Array, int]:
     position = np.clip((taps - offsets) * band, -_SINC_ZEROS, _SINC_ZEROS)  # (phases, taps)
     window = np.cos(position * np.pi / _SINC_ZEROS / 2) ** 2
     return np.sinc(position) * window * band / step, width
-
-
-@cache
-def _slaney_filters(rate_hz: int, n_fft: int, n_bins: int) -> Array:
-    """(n_bins, n_fft // 2 + 1) triangles of equal area, 0 to 8000 Hz, on Slaney's scale: linear to 1 kHz, then log."""
-    edges = _slaney_hz(np.linspace(0.0, _slaney_mel(_HIGHEST_HZ), n_bins + 2))  # (n_bins + 2,)
-    bins = np.linspace(0, rate_hz / 2, n_fft // 2 + 1)
-    return _triangles(edges, bins) * (2 / (edges[2:] - edges[:-2]))[:, None]
-
-
-@cache
-def _kaldi_filters() -> Array:
-    """(80, 256) triangles, equally spaced and linear in mel = 1127 ln(1 + f / 700); without the Nyquist bin."""
-    edges = np.linspace(_htk_mel(np.array(_FBANK_LOWEST_HZ)), _htk_mel(np.array(_HIGHEST_HZ)), FBANK_BINS + 2)
-    bins = np.arange(_FBANK_FFT // 2) * TOKENIZER_RATE_HZ / _FBANK_FFT
-    return _triangles(edges, _htk_mel(bins))
-
-
-def _triangles(edges: Array, positions: Array) -> Array:
-    """(n - 2, positions): for every three neighbouring edges, 0 at the outer ones, 1 at the middle one."""
-    left, peak, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
-    rising = (positions - left) / (peak - left)
-    falling = (right - positions) / (right - peak)
-    return np.maximum(0.0, np.minimum(rising, falling))
-
-
-def _htk_mel(hz: Array) -> Array:
-    return 1127.0 * np.log(1.0 + hz / 700.0)
-
-
-_SLANEY_HZ_PER_MEL = 200.0 / 3
-_SLANEY_LOG_FROM_HZ = 1000.0
-_SLANEY_LOG_FROM_MEL = _SLANEY_LOG_FROM_HZ / _SLANEY_HZ_PER_MEL
-_SLANEY_LOG_STEP = math.log(6.4) / 27
-
-
-def _slaney_mel(hz: float) -> float:
-    if hz < _SLANEY_LOG_FROM_HZ:
-        return hz / _SLANEY_HZ_PER_MEL
-    return _SLANEY_LOG_FROM_MEL + math.log(hz / _SLANEY_LOG_FROM_HZ) / _SLANEY_LOG_STEP
-
-
-def _slaney_hz(mel: Array) -> Array:
-    logarithmic = _SLANEY_LOG_FROM_HZ * np.exp(_SLANEY_LOG_STEP * (mel - _SLANEY_LOG_FROM_MEL))
-    return np.where(mel < _SLANEY_LOG_FROM_MEL, mel * _SLANEY_HZ_PER_MEL, logarithmic)
