@@ -61,7 +61,8 @@ def test_voice_alone_makes_the_agent_give_way_but_is_not_certain():
     ],
 )
 def test_the_final_words_decide(text: str, verdict: tuple[str, str]):
-    assert judge(replace(UNDERSTOOD, text=text)) == verdict
+    long_enough_ms = max(UNDERSTOOD.voiced_ms, 50.0 * len(text))
+    assert judge(replace(UNDERSTOOD, text=text, voiced_ms=long_enough_ms)) == verdict
 
 
 def test_partial_words_settle_nothing_but_commands_and_backchannels():
@@ -73,10 +74,26 @@ def test_partial_words_settle_nothing_but_commands_and_backchannels():
 
 
 def test_the_shorter_the_sound_the_surer_the_recogniser_must_be():
-    assert decided(UNDERSTOOD, text="turnip", confidence=0.6) == "go_on"
+    assert decided(UNDERSTOOD, text="turnip", confidence=0.6, voiced_ms=600) == "go_on"
+    assert decided(UNDERSTOOD, text="turnip", confidence=0.8, voiced_ms=600) == "stop"
     assert decided(UNDERSTOOD, text="turnip", confidence=0.6, voiced_ms=800) == "stop"
     assert decided(UNDERSTOOD, text="turnip", confidence=0.3, voiced_ms=700) == "go_on"
-    assert decided(UNDERSTOOD, text="turnip", confidence=None) == "stop"
+    assert decided(UNDERSTOOD, text="turnip", confidence=None, voiced_ms=600) == "stop"
+
+
+def test_in_less_than_half_a_second_only_words_that_make_sense_alone_count():
+    for text, verdict in (("turnip", "go_on"), ("Why?", "stop"), ("what", "stop"), ("什么", "stop"), ("苹果", "go_on")):
+        assert decided(UNDERSTOOD, text=text, confidence=0.9, voiced_ms=400) == verdict
+
+
+def test_a_short_word_for_a_long_sound_is_a_laugh():
+    assert decided(UNDERSTOOD, text="Are?", confidence=0.9, voiced_ms=900) == "go_on"
+    assert decided(UNDERSTOOD, text="Are you there?", confidence=0.9, voiced_ms=900) == "stop"
+
+
+def test_a_sound_that_says_nothing_so_far_lets_the_agent_go_on_before_its_final_words():
+    assert decided(OVER, text="the", has_yielded=True) == "go_on"
+    assert decided(OVER, text="", has_yielded=True) == "wait"
 
 
 def test_the_words_are_waited_for_longer_once_the_agent_has_stopped():
@@ -157,7 +174,7 @@ def test_how_much_voice_is_needed():
         ("got it", "backchannel"),
         ("Wow, really?", "backchannel"),
         ("hold on a second", "command"),
-        ("Hey Talkover", "command"),
+        ("Hey Talkover", "content"),
         ("不对", "command"),
         ("a the", "nothing"),
         ("?!", "nothing"),

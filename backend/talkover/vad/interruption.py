@@ -172,9 +172,10 @@ def _are_clear(features: InterruptionFeatures) -> bool:
     """
     if not features.text_is_final:
         return False
-    if features.voiced_ms < SHORT_MS and not is_short_content(features.text) and meaning_of(features.text) == "content":
+    text = features.text
+    if features.voiced_ms < SHORT_MS and meaning_of(text) == "content" and not is_short_content(text):
         return False
-    if sum(map(str.isalnum, features.text)) * SLOWEST_LETTER_MS < features.voiced_ms and not is_han(features.text[0]):
+    if not any(map(is_han, text)) and sum(map(str.isalnum, text)) * SLOWEST_LETTER_MS < features.voiced_ms:
         return False
     if features.confidence is None:
         return True

@@ -152,8 +152,6 @@ def _english(text: str, expected: Expectation) -> float:
     words = english_words(text)
     if not words:
         return UNKNOWN
-    if expected.kind == "yes_no" and words[0] in _YES_NO and len(words) <= SHORT_ANSWER_WORDS:
-        return CLOSED
     start = 0
     while start < len(words) - 1 and words[start] in _OPENERS:
         start += 1
@@ -166,7 +164,11 @@ def _english(text: str, expected: Expectation) -> float:
     if not is_question and (score := dictated(words, expected)) is not None:
         return score
     ending = _english_ending(words, core, is_question)
-    return _english_beginning(core, is_question) if ending is None else ending
+    if ending is not None:
+        return ending
+    if expected.kind == "yes_no" and words[0] in _YES_NO and len(words) <= SHORT_ANSWER_WORDS:
+        return CLOSED
+    return _english_beginning(core, is_question)
 
 
 def _english_ending(words: list[str], core: list[str], is_question: bool) -> float | None:
