@@ -29,7 +29,7 @@ from talkover.metrics import Metrics
 from talkover.pipeline.passages import PassageOptions
 from talkover.realtime.behaviour import Manners
 from talkover.realtime.server import RealtimeOptions, RealtimeServer
-from talkover.realtime.session import SessionOptions
+from talkover.realtime.session_options import SessionOptions
 from talkover.realtime.settings import SessionSettings, TurnDetection
 from talkover.realtime.tool_runs import ToolLimits
 from talkover.realtime.transport import LingeringProtocol

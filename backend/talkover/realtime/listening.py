@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from talkover.metrics import Timeline
 from talkover.pipeline.receiver import Receiver
-from talkover.realtime.actions import Close, Interjected, Outbox
+from talkover.realtime.actions import Interjected, Outbox
 from talkover.realtime.answers import Answers
 from talkover.realtime.behaviour import (
     Behaviour,
@@ -54,7 +54,8 @@ class Listening:
         self._extension = extension
         self._outbox = outbox
         self._plan = plan
-        self._language = "en"
+        self.language = "en"
+        """base language of what the user said last"""
         self._heard_ms = 0.0
         self._heard_at_s = -math.inf
         self.due_s = math.inf
@@ -71,11 +72,11 @@ class Listening:
     def heard(self, text: str, language: str | None) -> None:
         """What the user said last; `language` is a BCP 47 tag, None where nobody knows."""
         if text:
-            self._language = language_of(text, language)
+            self.language = language_of(text, language)
 
     def watch(self, answering: UserTurn | None, quiet_from_s: float | None, now_s: float) -> bool:
         """Say what is due. `answering` is the turn that is answered, `quiet_from_s` when nobody spoke and nothing was
-        due. True when the call is over."""
+        due. True when the agent hangs up."""
         if self._answers.interjections.lost:
             self._behaviour.forget_prepared(now_s)
         facts = self._facts(answering, quiet_from_s, now_s)
@@ -91,7 +92,6 @@ class Listening:
                 case Say(kind, text):
                     self._say(kind, text, now_s)
                 case HangUp():
-                    self._outbox.act(Close(1000, "the user is silent"))
                     return True
         if decisions:
             facts = self._facts(answering, None, now_s)
@@ -110,7 +110,7 @@ class Listening:
             is_listening=now_s - self._heard_at_s <= STILL_LISTENING_S,
             is_ready=answers.interjections.is_ready,
             can_prepare=answers.is_aside_free,
-            language=self._language,
+            language=self.language,
         )
 
     def _waiting(self, answering: UserTurn | None) -> Waiting | None:

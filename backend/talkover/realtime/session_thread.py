@@ -66,7 +66,8 @@ from talkover.realtime.actions import (
 )
 from talkover.realtime.events import encode_event
 from talkover.realtime.fields import JsonObject
-from talkover.realtime.session import RealtimeSession, SessionOptions
+from talkover.realtime.session import RealtimeSession
+from talkover.realtime.session_options import SessionOptions
 from talkover.vad.decision_log import header, session_line
 
 log = logging.getLogger(__name__)

@@ -122,6 +122,11 @@ class SessionSettings:
     s2s: S2s | None = None
 
     @property
+    def answers_turns(self) -> bool:
+        """Whether the end of a turn brings a response by itself."""
+        return self.turn_detection is not None and self.turn_detection.create_response
+
+    @property
     def language(self) -> str | None:
         """What the client says is spoken."""
         return None if self.transcription is None else self.transcription["language"]
