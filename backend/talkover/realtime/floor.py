@@ -121,7 +121,9 @@ class Floor:
     def _is_for_tools(self, text: str, quiet_since_s: float) -> bool:
         """Whether the user's words answer a tool's question or call its work off."""
         question = self._tools.question
-        return self._tools.user_said(text, quiet_since_s, question is not None and self._answers.was_heard(question))
+        return self._tools.user_said(
+            text, quiet_since_s, question is not None and self._answers.spoken.was_heard(question)
+        )
 
     # --------------------------------------------------------------------------------------------------- time
 
@@ -134,7 +136,7 @@ class Floor:
     def can_prepare(self) -> bool:
         """Nothing is being answered, awaited, undecided or due: what the user is saying may be answered next."""
         answers = self._answers
-        busy = answers.active is not None or answers.is_suspended or self._due is not None
+        busy = answers.active is not None or answers.yielding.is_undecided or self._due is not None
         return not busy and not self._turns.is_awaiting
 
     @property
@@ -143,7 +145,7 @@ class Floor:
 
     def deadlines_s(self) -> list[float]:
         """When `watch` has something to do though nothing happens."""
-        sounds_until_s = self._answers.playback.ends_s()
+        sounds_until_s = self._answers.sounds_until_s
         deadlines = [
             self._listening.due_s,
             self._idle_prompt_at_s(),
@@ -180,7 +182,7 @@ class Floor:
         """Fill a wait, ask for consent, or have a result told."""
         if self._tools.is_idle:
             return
-        speech = self._tools.step(self.is_free, self._answers.playback.ends_s(), now_s)
+        speech = self._tools.step(self.is_free, self._answers.sounds_until_s, now_s)
         if speech is None:
             return
         self._answers.speculation.discard()
@@ -191,7 +193,7 @@ class Floor:
     def _go_through_call(self, now_s: float) -> str | None:
         """Greet, hand over to a human, hang up."""
         has_begun = self._conversation.last_id is not None
-        match self._call.step(self.is_free, has_begun, self._answers.playback.ends_s(), now_s):
+        match self._call.step(self.is_free, has_begun, self._answers.sounds_until_s, now_s):
             case Greet(text):
                 self._begin(
                     replace(self._plan(), metadata={METADATA_KEY: "greeting"}), _requested(now_s), None, now_s, text
@@ -226,7 +228,7 @@ class Floor:
         """When silence is answered by the protocol's idle timeout; None when it is not."""
         if self._conversation.last_id is None:
             return None
-        return self._silence.prompt_at_s(self._turns.settings.turn_detection, self._answers.playback.ends_s())
+        return self._silence.prompt_at_s(self._turns.settings.turn_detection, self._answers.sounds_until_s)
 
     def _quiet_from_s(self) -> float | None:
         """Since when the user is silent and nothing is due; None when the protocol's idle timeout is in charge."""
@@ -236,7 +238,7 @@ class Floor:
             return None
         if not settings.answers_turns or self._conversation.last_id is None:
             return None
-        return self._silence.since_s(self._answers.playback.ends_s())
+        return self._silence.since_s(self._answers.sounds_until_s)
 
     def _language_of(self, turn: UserTurn) -> str | None:
         """What the recogniser found, or the client says."""

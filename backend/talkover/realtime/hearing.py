@@ -75,10 +75,10 @@ class Hearing:
         """The server cancels the echo where it can and the client has not said that it does so itself."""
         s2s, make = settings.s2s, self._options.echo_canceller
         cancels = make is not None and (s2s is None or s2s.echo_cancellation != "client")
-        if cancels and self._answers.far_end is not None:
+        if cancels and self._answers.spoken.far_end is not None:
             return
         self._receiver.cancel_echo(make() if make is not None and cancels else None)
-        self._answers.far_end = FarEnd() if cancels else None
+        self._answers.spoken.far_end = FarEnd() if cancels else None
 
     def _apply_turn_detection(self, settings: SessionSettings, before: TurnDetection | None, now_s: float) -> None:
         detection = settings.turn_detection
@@ -118,9 +118,9 @@ class Hearing:
         """Hear a bounded piece of what was pushed."""
         detection = self._turns.settings.turn_detection
         may_interrupt = detection is None or detection.interrupt_response
-        audible = self._answers.is_audible(now_s)
+        audible = self._answers.spoken.is_audible(now_s)
         dialogue = self._situation.dialogue(*self._answers.spoken_ms(now_s))
-        far_end = self._answers.far_end
+        far_end = self._answers.spoken.far_end
         if far_end is not None and far_end.referenced_s < ADAPTS_WITHIN_S:
             dialogue = replace(dialogue, is_echoing=True)
         self._receiver.in_dialogue(dialogue)
@@ -130,13 +130,13 @@ class Hearing:
     def settle(self, now_s: float) -> None:
         """The client took the sound that was being judged away: the agent is as it was told to be."""
         self._turns.announce()
-        self._answers.unpause(now_s, "silence")
-        self._answers.go_on()
-        self._answers.give_up()
+        self._answers.yielding.unpause(now_s, "silence")
+        self._answers.yielding.go_on()
+        self._answers.yielding.give_up()
         self._answers.speculation.discard()
 
     def _far_end(self, now_s: float) -> Callable[[int], Samples] | None:
-        far_end = self._answers.far_end
+        far_end = self._answers.spoken.far_end
         if far_end is None:
             return None
         return lambda n_samples: far_end.window(self._capture_clock.heard_until_s(n_samples, now_s), n_samples)
@@ -149,29 +149,29 @@ class Hearing:
                 if audible:
                     self._turns.onset()
                     if may_interrupt and event.is_near:
-                        self._answers.duck(now_s)
+                        self._answers.yielding.duck(now_s)
             case OnsetDropped():
                 self._turns.dropped()
-                self._answers.go_on()
+                self._answers.yielding.go_on()
             case SpeechStarted():
                 self._floor.user_spoke()
-                paused = may_interrupt and not event.is_certain and self._answers.pause(now_s)
+                paused = may_interrupt and not event.is_certain and self._answers.yielding.pause(now_s)
                 self._turns.started(event, announced=not paused)
                 if paused:
                     return
                 if may_interrupt:
                     self._floor.interrupt(event.is_certain, now_s)
                 else:
-                    self._answers.go_on()
+                    self._answers.yielding.go_on()
             case InterruptionConfirmed():
-                if self._answers.is_paused:
+                if self._answers.yielding.is_paused:
                     self._turns.announce()
                     self._floor.interrupt(True, now_s)
-                self._answers.give_up()
+                self._answers.yielding.give_up()
             case SpeechRetracted():
                 self._turns.retracted()
-                if self._answers.is_paused:
-                    self._answers.unpause(now_s, event.reason)
+                if self._answers.yielding.is_paused:
+                    self._answers.yielding.unpause(now_s, event.reason)
                 else:
                     self._answers.resume(now_s, event.reason)
             case SpeechPiece():

@@ -106,7 +106,7 @@ class Listening:
             waiting=self._waiting(answering),
             speaking=self._speaking(),
             quiet_from_s=quiet_from_s,
-            sounds_until_s=answers.playback.ends_s(),
+            sounds_until_s=answers.sounds_until_s,
             is_listening=now_s - self._heard_at_s <= STILL_LISTENING_S,
             is_ready=answers.interjections.is_ready,
             can_prepare=answers.is_aside_free,
