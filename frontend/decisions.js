@@ -4,7 +4,7 @@
 /**
  * @typedef {object} Decision
  * @property {number} id
- * @property {string} decision ducked, yielded, stopped, went_on, turn_ended or said_...
+ * @property {string} decision ducked, yielded, stopped, went_on, turn_ended, passed_over or said_...
  * @property {string} reason
  * @property {number | null} afterMs how long it took to be sure
  * @property {number | null} finished how finished the turn seemed, 0 to 1
@@ -18,6 +18,7 @@ const TITLES = {
   stopped: "Stopped",
   went_on: "Went on",
   turn_ended: "Your turn was over",
+  passed_over: "Did not answer",
   said_filler: "Bridged the wait",
   said_reprompt: "Asked if you are there",
   said_goodbye: "Said goodbye",
@@ -43,6 +44,7 @@ const REASONS = {
     echo: "it heard itself",
     aside: "it was not meant for it",
   },
+  passed_over: { aside: "far away and not understood; say it again and it answers" },
 };
 
 /**

@@ -199,6 +199,14 @@ def test_a_wrong_stop_is_mended_by_going_on_at_the_word(resumed: str, right: boo
     assert (verdict.undisturbed, verdict.lost_words, verdict.repeated_words) == (right, lost, repeated)
 
 
+def test_words_that_had_not_been_sent_when_it_stopped_are_known_from_the_passage():
+    old = reply("a", -3000, "cancelled", text=" ".join(PASSAGE.split()[:6]), words=WORDS[:6])
+    sound = (played("a", -1600, 400), played("b", 800, 6000))
+    observed = seen(backchannel(), (old, reply("b", 700, text="by fishermen who came")), sound, flushes=(400,))
+    verdict = judge(replace(observed, passage=PASSAGE))
+    assert (verdict.undisturbed, verdict.lost_words, verdict.repeated_words) == (True, 0, 0)
+
+
 def test_words_are_counted_in_the_text_and_not_in_the_marks_of_the_voice():
     # a voice may mark two words as one ("The old")
     merged = ({**WORDS[0], "end": WORDS[1]["end"], "end_ms": WORDS[1]["end_ms"]}, *WORDS[2:])

@@ -46,8 +46,17 @@ test("a key is never among the settings", () => {
   assert.equal("key" in checkedSettings({ key: "secret" }), false);
 });
 
-test("untouched settings ask for what the server has", () => {
+test("untouched settings let words and voice tell the end of a turn", () => {
   const { session } = sessionUpdate({ ...DEFAULTS }, BASELINE);
+  assert.deepEqual(session.audio.input.turn_detection, {
+    type: "semantic_vad",
+    eagerness: "auto",
+    interrupt_response: true,
+  });
+});
+
+test("what is not chosen is asked for as the server has it", () => {
+  const { session } = sessionUpdate({ ...DEFAULTS, turnDetection: "server_vad" }, BASELINE);
   assert.equal(session.instructions, "Be kind.");
   assert.equal(session.audio.output.voice, "default");
   assert.deepEqual(session.audio.input.turn_detection, {
@@ -61,7 +70,14 @@ test("untouched settings ask for what the server has", () => {
 });
 
 test("what was chosen is asked for", () => {
-  const chosen = { ...DEFAULTS, voice: "cmn", instructions: " Be brief. ", silenceDurationMs: 800, interruptible: false };
+  const chosen = {
+    ...DEFAULTS,
+    voice: "cmn",
+    instructions: " Be brief. ",
+    turnDetection: "server_vad",
+    silenceDurationMs: 800,
+    interruptible: false,
+  };
   const { session } = sessionUpdate(chosen, BASELINE);
   assert.equal(session.instructions, "Be brief.");
   assert.equal(session.audio.output.voice, "cmn");

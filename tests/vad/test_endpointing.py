@@ -83,9 +83,9 @@ def test_a_short_pause_is_no_event():
 def test_hysteresis_keeps_a_voice_that_fades():
     talk = Talk(threshold=0.5)
     talk.speech(0.32)
-    assert talk.speech(3, probability=0.36) == []
-    assert kinds(talk.speech(0.96, probability=0.34)) == ["LikelyEnd", "SpeechEnded"]
-    assert talk.speech(3, probability=0.45) == []
+    assert talk.speech(3, probability=0.46) == []
+    assert kinds(talk.speech(0.96, probability=0.44)) == ["LikelyEnd", "SpeechEnded"]
+    assert talk.speech(3, probability=0.48) == []
 
 
 def test_a_click_is_nothing_and_a_cough_is_dropped():

@@ -66,11 +66,15 @@ class Floor:
         """The client put an item into the conversation."""
         self._listening.user_was_active()
 
-    def turn_done(self, turn: UserTurn, text: str | None, now_s: float) -> None:
-        """A user turn was understood (text), empty (""), or recognition failed (None)."""
-        answers = turn.answered_automatically and self._turns.settings.answers_turns
+    def turn_done(self, turn: UserTurn, text: str | None, is_addressed: bool, now_s: float) -> None:
+        """A user turn was understood (text), empty (""), or recognition failed (None).
+
+        `is_addressed`: it is meant for the agent; else it consents to nothing and is not answered.
+        """
+        answers = is_addressed and turn.answered_automatically and self._turns.settings.answers_turns
         self._listening.heard(text or "", self._language_of(turn))
-        if self._is_for_tools(text or "", turn.timeline.at_s("speech_end") or now_s) and answers:
+        quiet_since_s = turn.timeline.at_s("speech_end") or now_s
+        if is_addressed and self._is_for_tools(text or "", quiet_since_s) and answers:
             self._answers.speculation.discard()
             self._due = None
             return

@@ -20,7 +20,8 @@ from talkover.realtime.session_options import SessionOptions
 from talkover.realtime.settings import SessionSettings
 from talkover.realtime.situation import Situation
 from talkover.realtime.turn_detection import TurnDetection
-from talkover.realtime.user_turns import UserTurns
+from talkover.realtime.user_turns import UserTurn, UserTurns
+from talkover.vad.addressed import is_addressed
 from talkover.vad.echo import ADAPTS_WITHIN_S
 from talkover.vad.endpointing import TurnOptions
 from talkover.vad.turn_events import (
@@ -60,6 +61,8 @@ class Hearing:
         self._extension = extension
         self._outbox = outbox
         self._capture_clock = CaptureClock()
+        self._passed_over_s: float | None = None
+        """when a turn was last taken for somebody else's"""
 
     # -------------------------------------------------------------------------------------------------- settings
 
@@ -126,6 +129,19 @@ class Hearing:
         self._receiver.in_dialogue(dialogue)
         for event in self._receiver.step(audible, self._far_end(now_s)):
             self._receiver_event(event, may_interrupt, audible, now_s)
+
+    def is_addressed(self, turn: UserTurn, now_s: float) -> bool:
+        """Whether a turn is meant for the agent; the page is told when it is not."""
+        if not turn.answered_automatically or not self._turns.settings.answers_turns:
+            return True
+        since_s = None if self._passed_over_s is None else now_s - self._passed_over_s
+        confidence = None if turn.transcript is None else turn.transcript.confidence
+        if is_addressed(turn.is_distant, confidence, since_s):
+            self._passed_over_s = None
+            return True
+        self._passed_over_s = now_s
+        self._extension.decided("passed_over", "aside", self._receiver.now_ms)
+        return False
 
     def settle(self, now_s: float) -> None:
         """The client took the sound that was being judged away: the agent is as it was told to be."""

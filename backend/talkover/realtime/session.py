@@ -210,7 +210,7 @@ class RealtimeSession:
     def _turn_done(self, turn: UserTurn, text: str | None, now_s: float) -> None:
         """A user turn was understood (text), empty (""), or recognition failed (None)."""
         self._early_work.turn_done(turn, text)
-        self._floor.turn_done(turn, text, now_s)
+        self._floor.turn_done(turn, text, self._hearing.is_addressed(turn, now_s), now_s)
 
     # --------------------------------------------------------------------------------------------- client events
 

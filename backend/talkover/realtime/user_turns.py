@@ -69,6 +69,8 @@ class UserTurn:
     """answers prepared for it so far"""
     failure: str | None = None
     """why recognition of this revision failed"""
+    is_distant: bool = False
+    """so quiet that it may be somebody else's"""
     committed: bool = False
     over_agent: bool = False
     """it began while the agent was speaking"""
@@ -209,6 +211,7 @@ class UserTurns:
         turn = self.open
         if turn is None:
             return
+        turn.is_distant = event.is_distant
         lag_s = (self._receiver.now_ms - event.voiced_end_ms) / 1000
         turn.timeline.mark("speech_end", now_s - lag_s)
         turn.timeline.mark("turn_end", now_s)

@@ -22,7 +22,7 @@ from talkover.vad.interruption import (
     Reason,
     judge,
 )
-from talkover.vad.loudness import Distance, Loudness, distance
+from talkover.vad.loudness import Distance, Loudness, distance, mean_dbfs
 from talkover.vad.prosody import UNVOICED, Contour, Pitch
 from talkover.vad.turn_end import (
     PATIENCE,
@@ -47,10 +47,10 @@ from talkover.vad.turn_events import (
 
 FRAME_MS = 32.0
 """512 samples at 16 kHz"""
-HYSTERESIS = 0.15
-"""voice goes on until the probability is this far under the onset threshold (Silero's own recommendation)"""
+HYSTERESIS = 0.05
+"""voice goes on until the probability is this far under the onset threshold; Silero's 0.15 finds ends 20 ms later"""
 LOWEST_OFFSET_THRESHOLD = 0.05
-FADED_DB = 18.0
+FADED_DB = 22.0
 """a sound over the agent that is so far under its own mean has ended: the detector notices two frames later"""
 ONSET_MS = 64.0
 """voice after which a sound is announced: ducking begins within 100 ms of the onset"""
@@ -71,7 +71,7 @@ class TurnOptions:
 
     mode: Literal["server_vad", "semantic_vad"] = "server_vad"
     threshold: float = 0.5
-    """speech probability at which voice begins; it ends 0.15 below"""
+    """speech probability at which voice begins; it ends 0.05 below"""
     silence_duration_ms: int = 500
     """ends a turn in server_vad, whatever was said"""
     eagerness: Eagerness = "auto"
@@ -98,7 +98,7 @@ class _Sound:
     """bit i: whether the frame i frames ago was voiced; while it is undecided"""
     voiced_frames: int = 0
     level_dbfs: float = 0.0
-    """running mean over its voiced frames"""
+    """mean power of its voiced frames"""
     brightness: float = 0.0
     frames: int = 0
     announced: bool = False
@@ -241,7 +241,7 @@ class Endpointer:
         sound.voiced_end_ms = self.now_ms
         sound.text_is_final = False
         if math.isfinite(level_dbfs):
-            sound.level_dbfs += (level_dbfs - sound.level_dbfs) / sound.voiced_frames
+            sound.level_dbfs = mean_dbfs(sound.level_dbfs, level_dbfs, 1 / sound.voiced_frames)
         sound.brightness += (pitch.brightness - sound.brightness) / sound.voiced_frames
         sound.contour.feed(pitch, level_dbfs)
 
@@ -349,7 +349,10 @@ class Endpointer:
         events = self._follow_pause(sound, 0.0 if reason else self._likely_end_ms(sound, features, needed_ms))
         if reason:
             finished = finished_probability(features)
-            events.append(SpeechEnded(self.now_ms, sound.voiced_end_ms, sound.revision, reason, finished, needed_ms))
+            is_distant = not sound.over_agent and self._distance(sound.level_dbfs) != "near"
+            events.append(
+                SpeechEnded(self.now_ms, sound.voiced_end_ms, sound.revision, reason, finished, needed_ms, is_distant)
+            )
             self._sound = None
             self._turn_ended_ms = sound.voiced_end_ms
         return events

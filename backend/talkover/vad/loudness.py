@@ -41,12 +41,16 @@ class Loudness:
     """share per frame: down within 0.2 s, up within 2 s, so that pauses between words count more than the words"""
     USER_SHARE = 0.02
     """share per voiced frame: the last two seconds of speech"""
+    DISTANT_SHARE = 0.002
+    """the same of a voice that may be somebody else's: the user has moved away when it goes on for a quarter minute"""
     ECHO_SHARE = 0.5
     """share per sound that turned out to be the agent's own voice"""
 
     def __init__(self) -> None:
         self.noise_floor_dbfs = self.QUIETEST_DBFS
         self.user_level_dbfs: float | None = None
+        """of speech, pauses between words hardly counting: the mean of the power"""
+        self._user_frames = 0
         self.echo_dbfs: float | None = None
         """None while the client seems to cancel it"""
 
@@ -59,9 +63,13 @@ class Loudness:
     def hear_user(self, level_dbfs: float) -> None:
         """The level of a voiced frame of confirmed speech that is not the agent's echo."""
         level = _clamped(level_dbfs, self.QUIETEST_DBFS, 0.0)
+        self._user_frames += 1
+        share = 1 / self._user_frames
         if self.user_level_dbfs is None:
             self.user_level_dbfs = level
-        self.user_level_dbfs += self.USER_SHARE * (level - self.user_level_dbfs)
+        elif share < self.USER_SHARE:
+            share = self.DISTANT_SHARE if level < self.user_level_dbfs - ASIDE_DB else self.USER_SHARE
+        self.user_level_dbfs = mean_dbfs(self.user_level_dbfs, level, share)
 
     def hear_echo(self, level_dbfs: float) -> None:
         """The mean level of a sound that said what the agent had just said."""
@@ -69,6 +77,12 @@ class Loudness:
         if self.echo_dbfs is None:
             self.echo_dbfs = level
         self.echo_dbfs += self.ECHO_SHARE * (level - self.echo_dbfs)
+
+
+def mean_dbfs(mean: float, level: float, share: float) -> float:
+    """The mean of power, `share` of it the newest level; levels beyond -120 and 20 dB full scale count as these."""
+    before, newest = (10 ** (_clamped(each, -120.0, 20.0) / 10) for each in (mean, level))
+    return 10 * math.log10((1 - share) * before + share * newest)
 
 
 def _clamped(level_dbfs: float, low: float, high: float) -> float:

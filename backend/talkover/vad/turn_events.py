@@ -93,6 +93,8 @@ class SpeechEnded:
     """how finished it seemed, 0 to 1"""
     waited_for_ms: float = 0.0
     """the silence that was required"""
+    is_distant: bool = False
+    """so much quieter than the user that it may have been somebody else"""
 
 
 TurnEvent = (

@@ -89,6 +89,7 @@ class Call:
         self._session_id: str = self._client.wait("session.created", TIMEOUT_S).event["session"]["id"]
         room = Room(seed) if echo is None else EchoRoom(echo, self._speaker, seed=seed)
         self._microphone = VirtualMicrophone(self._client.append, room, keep=True)
+        self._passage = ""
         self._passage_ends_s = 0.0
         self._passage_since = 0
         """event from which on its response is told"""
@@ -142,10 +143,10 @@ class Call:
                 now_s = time.monotonic()
                 if not self._passage_plays(now_s) or self._passage_ends_s < now_s + needed_s:
                     self._hush()
-                    passage = PASSAGES[self._n_passages % len(PASSAGES)]
+                    self._passage = PASSAGES[self._n_passages % len(PASSAGES)]
                     self._n_passages += 1
-                    begun_s = self._speak(passage)
-                    self._passage_ends_s = begun_s + len(passage.split()) / PASSAGE_WORDS_S
+                    begun_s = self._speak(self._passage)
+                    self._passage_ends_s = begun_s + len(self._passage.split()) / PASSAGE_WORDS_S
                     return begun_s + take.into_agent_s
                 return now_s + take.into_agent_s
 
@@ -251,6 +252,7 @@ class Call:
             marks=tuple(_marks(events, clock, since)),
             then_start_ms=None if then is None else (then.start_sample - said.start_sample) * 1000 / OUTPUT_RATE_HZ,
             ended_ms=clock.ms(end_s),
+            passage=self._passage if take.state == "speaking" else "",
             session_id=self._session_id,
             zero_input_ms=clock.zero_input_ms,
             lag_ms=self._microphone.worst_lag_s * 1000,

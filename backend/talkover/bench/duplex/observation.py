@@ -80,6 +80,9 @@ class Observation:
     then_start_ms: float | None = None
     """where the second track of the take began"""
     ended_ms: float = 0.0
+    passage: str = ""
+    """all that the agent was told to say, where it was told; of what it was stopped in, a client knows only what was
+    sent"""
     session_id: str = ""
     zero_input_ms: float = 0.0
     """position of the track's first sample in the microphone's audio"""

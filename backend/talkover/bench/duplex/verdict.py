@@ -226,7 +226,7 @@ def _undisturbed(seen: Observation) -> Verdict:
     resumed = _resumed_by(seen, old, stopped_ms)
     if resumed is not None and stopped_ms is not None:
         reply, at_ms = resumed
-        lost, repeated = words_lost_and_repeated(old.text, reply.text, _heard_chars(seen, old))
+        lost, repeated = words_lost_and_repeated(_whole(seen, old), reply.text, _heard_chars(seen, old))
         hole_ms = max(hole_ms, at_ms - stopped_ms)
         if lost == repeated == 0 and at_ms - stopped_ms <= MAX_HOLE_MS:
             stopped_ms = None
@@ -333,7 +333,7 @@ def _resumed_by(seen: Observation, old: Reply, stopped_ms: float | None) -> tupl
         return None
     for reply in seen.replies:
         at_ms = seen.first_audible_ms(reply, stopped_ms) if reply.created_ms > 0 and reply is not old else None
-        if at_ms is not None and _continues(old.text, reply.text):
+        if at_ms is not None and _continues(_whole(seen, old), reply.text):
             return reply, at_ms
     return None
 
@@ -380,6 +380,11 @@ def _ledger_words_off(seen: Observation, reply: Reply) -> int | None:
 
 def _plain(text: str) -> list[str]:
     return re.findall(r"[\w']+", text.lower())
+
+
+def _whole(seen: Observation, reply: Reply) -> str:
+    """All of what a reply was about to say, as far as that is known."""
+    return seen.passage if seen.passage.startswith(reply.text) else reply.text
 
 
 def _continues(old: str, new: str) -> bool:
