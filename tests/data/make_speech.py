@@ -99,9 +99,14 @@ def main() -> None:
             rows.append(
                 {"file": file, "id": name, "kind": kind, "voice": voice, "text": text, "duration_s": duration_s}
             )
-    (SPEECH / "desk").mkdir(exist_ok=True)
+    desk = SPEECH / "desk"
+    desk.mkdir(exist_ok=True)
+    desk_rows: list[dict[str, object]] = []
     for name, text in DESK_SENTENCES:
-        soundfile.write(SPEECH / "desk" / f"{name}_slt.wav", spoken(text, "slt"), RATE_HZ, subtype="PCM_16")
+        file = f"{name}_slt.flac"
+        soundfile.write(desk / file, spoken(text, "slt"), RATE_HZ, subtype="PCM_16")
+        desk_rows.append({"file": file, "id": name, "voice": "slt", "text": text})
+    (desk / "manifest.json").write_text(json.dumps(desk_rows, indent=1) + "\n", encoding="utf-8")
     (SPEECH / "manifest.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     total_mb = sum(path.stat().st_size for path in SPEECH.glob("*.flac")) / 1e6
     print(f"{len(rows)} files, {total_mb:.1f} MB in {SPEECH}")
