@@ -71,7 +71,12 @@ def test_tools_are_loaded_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "orders.py"
     path.write_text(
         "from __future__ import annotations\n"
+        "from dataclasses import dataclass\n"
+        "from typing import ClassVar\n"
         "from talkover.tools.functions import tool\n"
+        "@dataclass\n"
+        "class Shop:\n"
+        "    open: ClassVar[bool] = True\n"
         "@tool(confirm='Shall I cancel order {order}?', timeout_s=3)\n"
         "def cancel_order(order: int) -> str:\n"
         "    'Cancel an order.'\n"

@@ -172,6 +172,12 @@ def test_unknown_operations_and_missing_keys_are_named(shop_url: str, monkeypatc
         load_openapi(OpenapiSettings(document=document, api_key_env="SHOP_KEY"))
 
 
+def test_an_operation_that_needs_a_form_is_no_tool() -> None:
+    form = {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": {"type": "object"}}}}}
+    document = {"paths": {"/files": {"post": form, "get": {}}}}
+    assert [operation.name for operation in operations(document)] == ["get_files"]
+
+
 def test_references_are_followed_and_those_that_lead_in_circles_end() -> None:
     schema = {"$ref": "#/components/schemas/Node"}
     document = {

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -146,7 +148,8 @@ def test_a_search_that_fails_is_told_in_one_sentence(web: Web, status: int, body
 @pytest.mark.parametrize(
     "address",
     ["127.0.0.1", "10.1.2.3", "192.168.0.1", "172.16.9.9", "169.254.169.254", "0.0.0.0", "100.64.0.1", "224.0.0.1",
-     "::1", "::", "fe80::1%eth0", "fc00::1", "::ffff:127.0.0.1", "64:ff9b::a9fe:a9fe", "2002:7f00:1::"],
+     "::1", "::", "fe80::1%eth0", "fc00::1", "fec0::1", "::ffff:127.0.0.1", "64:ff9b::a9fe:a9fe", "2002:7f00:1::",
+     "64:ff9b:1:808:8:800::"],
 )  # fmt: skip
 def test_no_address_of_the_own_network_is_public(address: str) -> None:
     assert not is_public(address)
@@ -209,6 +212,50 @@ def test_an_endless_answer_is_cut(web: Web) -> None:
     web.put("/long", b"x" * 500_000, kind="text/plain")
     answer = fetch(HttpRequest(f"{web.url}/long"), until_s=time.monotonic() + 5, is_stale=lambda: False, max_bytes=1000)
     assert (len(answer.body), answer.is_cut) == (1000, True)
+
+
+def drip(first: bytes, then: bytes, keep_open: Callable[[], bool]) -> tuple[str, threading.Thread]:
+    """A server for one connection: `first` at once, `then` again and again until the client leaves."""
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with listening, listening.accept()[0] as connection, suppress(OSError):
+            connection.recv(1 << 16)
+            connection.sendall(first)
+            while keep_open():
+                connection.sendall(then)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    return f"127.0.0.1:{listening.getsockname()[1]}", thread
+
+
+@pytest.mark.parametrize(
+    ("scheme", "first"),
+    [("http", b"HTTP/1.1 200 OK\r\n\r\n<p>The beginning"), ("https", b"\x16\x03\x03\x40\x00")],
+    ids=["body", "handshake"],
+)
+def test_a_server_that_drips_is_left_at_the_deadline(scheme: str, first: bytes) -> None:
+    pause = threading.Event()
+    host, thread = drip(first, b"\0", lambda: not pause.wait(0.01))
+    began_s = time.monotonic()
+    with pytest.raises(FetchFailed, match="no answer in time"):
+        fetch(HttpRequest(f"{scheme}://{host}/"), until_s=began_s + 0.3, is_stale=lambda: False)
+    assert time.monotonic() - began_s < 3
+    pause.set()
+    thread.join()
+
+
+def test_an_answer_that_breaks_off_is_none(web: Web) -> None:
+    host, thread = drip(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n<p>The beginning", b"", lambda: False)
+    with pytest.raises(FetchFailed, match="IncompleteRead"):
+        fetch(HttpRequest(f"http://{host}/"), until_s=time.monotonic() + 5, is_stale=lambda: False)
+    thread.join()
+
+
+def test_an_address_as_people_read_it_is_found(web: Web) -> None:
+    web.put("/%E7%81%AF%E5%A1%94%20a", ARTICLE, kind="text/plain")
+    assert page_text(web, "/灯塔 a") == page_text(web, "/%E7%81%AF%E5%A1%94%20a") == ARTICLE.strip()
 
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

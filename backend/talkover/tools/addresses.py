@@ -12,7 +12,9 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 PORTS = frozenset((80, 443))
 """where public web pages are"""
-_NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
+_NAT64 = IPv6Network("64:ff9b::/96")
+_NAT64_OF_A_SITE = IPv6Network("64:ff9b:1::/48")
+"""RFC 8215: where in it the IPv4 address stands is known to the site only"""
 
 Address = tuple[str, int]
 Resolve = Callable[[str, int], Sequence[Address]]
@@ -27,6 +29,8 @@ def is_public(text: str) -> bool:
     """Whether an IP address is one of the public internet, whatever form it is wrapped in."""
     address = ip_address(text.split("%", maxsplit=1)[0])
     if isinstance(address, IPv6Address):
+        if address.is_site_local or address in _NAT64_OF_A_SITE:
+            return False
         inner = _inside(address)
         if inner is not None:
             return is_public(str(inner))
@@ -56,7 +60,7 @@ def _inside(address: IPv6Address) -> IPv4Address | None:
         return address.sixtofour
     if address.teredo is not None:
         return address.teredo[1]
-    if any(address in network for network in _NAT64):
+    if address in _NAT64:
         return IPv4Address(int(address) & 0xFFFFFFFF)
     return None
 

@@ -10,6 +10,7 @@ import asyncio
 import importlib
 import importlib.util
 import inspect
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -90,6 +91,7 @@ def load_functions(module: str) -> list[Tool]:
             if spec is None or spec.loader is None:
                 raise ImportError(f"{path} is no Python file")
             loaded = importlib.util.module_from_spec(spec)
+            sys.modules[spec.name] = loaded  # where dataclasses and pydantic look annotations up
             spec.loader.exec_module(loaded)
         else:
             loaded = importlib.import_module(module)

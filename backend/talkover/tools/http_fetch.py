@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from socket import SHUT_RDWR, create_connection, socket
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 from talkover.engines import IsStale
 from talkover.tools.addresses import Address, AddressRefused, Resolve, any_address
@@ -26,6 +26,8 @@ CHUNK_BYTES = 1 << 16
 WATCH_S = 0.05
 """how often a running request is asked whether it is still wanted"""
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
+_URL_CHARACTERS = "%/:=&?~#+!$,;'@()*[]|"
+"""that stay in a path or query; others are percent-encoded, since search results name pages as people read them"""
 
 
 class FetchFailed(Exception):
@@ -114,11 +116,13 @@ def _once(request: HttpRequest, until_s: float, is_stale: IsStale, max_bytes: in
     watch = _Watch(connection, until_s, is_stale)
     try:
         with watch:
-            path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+            path = quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=_URL_CHARACTERS)
             headers = {"Accept-Encoding": "identity", "Connection": "close", **request.headers}
             connection.request(request.method, path, request.body, headers)
             response = connection.getresponse()
             body, is_cut = _read(response, max_bytes)
+            if watch.ended_by is not None:  # what was cut off reads like the end of an answer
+                raise TimeoutError
             fields = {name.lower(): value for name, value in response.getheaders()}
             return HttpAnswer(response.status, request.url, fields, body, is_cut)
     except (OSError, http.client.HTTPException, ValueError, zlib.error) as error:
@@ -134,11 +138,14 @@ class _Connection(http.client.HTTPConnection):
     """Goes to the first of the given addresses that takes it."""
 
     def __init__(self, host: str, port: int | None, addresses: object, is_secure: bool, until_s: float) -> None:
-        super().__init__(host, port or (443 if is_secure else 80))
+        self.default_port = 443 if is_secure else 80  # which the Host header leaves out
+        super().__init__(host, port or self.default_port)
         self._addresses: list[Address] = list(addresses)  # pyright: ignore[reportArgumentType, reportCallIssue]
         self._is_secure = is_secure
         self._until_s = until_s
         self.sock: socket | None = None
+        self.link: socket | None = None
+        """the same, also when `getresponse` has let go of it, as it does where the connection ends with the answer"""
 
     def connect(self) -> None:
         failure = OSError("no address")
@@ -147,14 +154,17 @@ class _Connection(http.client.HTTPConnection):
             if left_s <= 0:
                 raise TimeoutError
             try:
-                self.sock = create_connection(address, left_s)
+                self.sock = self.link = create_connection(address, left_s)
                 break
             except OSError as error:
                 failure = error
         else:
             raise failure
         if self._is_secure:
-            self.sock = _tls().wrap_socket(self.sock, server_hostname=self.host)
+            # assigned before the handshake, so that the watch can end that, too
+            secured = _tls().wrap_socket(self.sock, server_hostname=self.host, do_handshake_on_connect=False)
+            self.sock = self.link = secured
+            secured.do_handshake()
 
 
 class _Watch:
@@ -181,11 +191,10 @@ class _Watch:
                 self.ended_by = "called off"
             elif time.monotonic() >= self._until_s:
                 self.ended_by = "no answer in time"
-            sock = self._connection.sock
-            if self.ended_by is not None and sock is not None:
+            link = self._connection.link
+            if self.ended_by is not None and link is not None:
                 with suppress(OSError):
-                    sock.shutdown(SHUT_RDWR)
-                return
+                    link.shutdown(SHUT_RDWR)
 
 
 @cache
@@ -201,6 +210,8 @@ def _read(response: http.client.HTTPResponse, max_bytes: int) -> tuple[bytes, bo
     while len(body) <= max_bytes:
         chunk = response.read1(CHUNK_BYTES)
         if not chunk:
+            if response.length:
+                raise http.client.IncompleteRead(b"", response.length)
             return bytes(body), False
         body += chunk if unpack is None else unpack.decompress(chunk, max_bytes + 1 - len(body))
     return bytes(body[:max_bytes]), True

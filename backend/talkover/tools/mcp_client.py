@@ -12,7 +12,8 @@ import logging
 import os
 import time
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -46,9 +47,8 @@ class McpServer:
         self._settings = settings
         self._api_key = api_key
         self._loop = LoopThread(f"mcp-{settings.name}")
-        self._lock = asyncio.Lock()
         self._serving: asyncio.Task[None] | None = None
-        self._client: Client | None = None
+        self._client: asyncio.Future[Client] | None = None
 
     def tools(self) -> list[McpTool]:
         """What the server offers. Raises ToolFailed when it cannot be reached."""
@@ -78,6 +78,7 @@ class McpServer:
             except MCPError as error:
                 if error.error.code == CONNECTION_CLOSED and self._serving is not None:
                     self._serving.cancel()
+                    self._serving = None
                 raise
 
         return self._wait(called, context.is_stale, context.until_s)
@@ -113,17 +114,19 @@ class McpServer:
             raise ToolFailed(f"The server {name} could not do it: {_first_line(error)}.") from None
 
     async def _connected(self) -> Client:
-        async with self._lock:
-            if self._client is None or self._serving is None or self._serving.done():
-                ready: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
-                self._serving = asyncio.get_running_loop().create_task(self._serve(ready))
-                self._client = await ready
-            return self._client
+        loop = asyncio.get_running_loop()
+        if self._client is None or self._serving is None or self._serving.done():
+            self._client = loop.create_future()
+            self._serving = loop.create_task(self._serve(self._client))
+        return await asyncio.shield(self._client)  # a call that gives up leaves the connection to the next one
 
     async def _serve(self, ready: asyncio.Future[Client]) -> None:
         """Keep a connection until cancelled or broken; its scopes must be left by the task that entered them."""
         try:
-            async with self._transport() as transport, Client(transport) as client:
+            async with AsyncExitStack() as scopes:
+                async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                    transport = await scopes.enter_async_context(self._transport())
+                    client = await scopes.enter_async_context(Client(transport))
                 ready.set_result(client)
                 await asyncio.Event().wait()
         except Exception as error:
@@ -131,8 +134,9 @@ class McpServer:
                 log.warning("MCP server %s: the connection broke: %s", self._settings.name, _first_line(error))
             else:
                 ready.set_exception(error)
+                ready.exception()  # seen, also when every call that waited for it has given up
         finally:
-            self._client = None
+            ready.cancel()
 
     @asynccontextmanager
     async def _transport(self) -> AsyncGenerator[Any, None]:
@@ -170,18 +174,8 @@ def load_mcp(settings: McpSettings) -> list[Tool]:
         server.close()
         problem = f"has no tool {unknown[0]!r}, but {', '.join(found)}" if unknown else f"offers {len(chosen)} tools"
         raise ConfigError([f"{key}: {problem}; tools must name 1 to {MAX_TOOLS} of them"])
-    tools = [_tool(server, tool, settings.confirm.get(tool.name, "")) for tool in chosen]
-    first = tools[0]
-    closing = Tool(
-        first.name,
-        first.description,
-        first.parameters,
-        first.run,
-        first.read_only,
-        first.confirm,
-        closes=(server.close,),
-    )
-    return [closing, *tools[1:]]
+    first, *others = (_tool(server, tool, settings.confirm.get(tool.name, "")) for tool in chosen)
+    return [replace(first, closes=(server.close,)), *others]
 
 
 def result_of(result: CallToolResult) -> ToolResult:

@@ -94,7 +94,8 @@ def operations(document: Mapping[str, Any]) -> list[Operation]:
             operation = members.get(method)
             if isinstance(operation, dict):
                 shared = cast("list[Any]", members.get("parameters") or [])
-                found.append(_operation(path, method, cast("JsonObject", operation), shared, document))
+                made = _operation(path, method, cast("JsonObject", operation), shared, document)
+                found += [made] if made is not None else []
     return found
 
 
@@ -167,7 +168,8 @@ def _tool(operation: Operation, base_url: str, headers: Mapping[str, str], confi
 
 def _operation(
     path: str, method: str, operation: JsonObject, shared: list[Any], document: Mapping[str, Any]
-) -> Operation:
+) -> Operation | None:
+    """None for one that needs a body which is not JSON: a form or a file cannot be filled by a model."""
     properties: JsonObject = {}
     required: list[str] = []
     parameters: dict[str, Parameter] = {}
@@ -186,6 +188,8 @@ def _operation(
     body = _object(_inlined(operation.get("requestBody"), document, 0))
     media = next((value for kind, value in _object(body.get("content")).items() if "json" in kind), None)
     whole_body = False
+    if media is None and body.get("required"):
+        return None
     if media is not None:
         schema = _object(_object(media).get("schema"))
         members = _object(schema.get("properties"))
