@@ -170,14 +170,15 @@ def test_what_cannot_be_read_is_named(name: str, make: Callable[[], bytes], prob
         load_document(name, make())
 
 
-def test_an_xml_bomb_is_refused() -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le"])
+def test_an_xml_bomb_is_refused(encoding: str) -> None:
     entities = '<!DOCTYPE d [<!ENTITY a "aaaaaaaaaa">' + "".join(
         f'<!ENTITY {name} "{f"&{before};" * 10}">' for before, name in zip("abcdefgh", "bcdefghi", strict=True)
     )
     body = "<w:body><w:p><w:r><w:t>&i;</w:t></w:r></w:p></w:body>"
     document = f'{entities}]><w:document xmlns:w="{W}">{body}</w:document>'
     with pytest.raises(Unreadable, match="entities"):
-        load_document("bomb.docx", archive({"word/document.xml": document}))
+        load_document("bomb.docx", archive({"word/document.xml": document.encode(encoding)}))
 
 
 def test_deep_nesting_does_not_end_the_process() -> None:
@@ -185,6 +186,14 @@ def test_deep_nesting_does_not_end_the_process() -> None:
     page = "<div>" * depth + "<p>Deep inside.</p>" + "</div>" * depth
     with suppress(Unreadable):
         load_document("deep.html", page.encode())
+
+
+def test_a_layout_of_tables_is_read_once() -> None:
+    """Cells of a table in a table belong to the inner one; reading them with each outer one takes cubic time."""
+    depth = 60
+    page = "<table><tr><td>" * depth + "Open at nine." + "</td></tr></table>" * depth
+    document = load_document("layout.html", page.encode())
+    assert outline_of(document) == [((), "Open at nine.")]
 
 
 @settings(max_examples=30, deadline=None)

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from knowledge_files import pdf
 from talkover.config import load_settings
-from talkover.engines import DocumentRefused
+from talkover.engines import DocumentRefused, EngineFailed
 from talkover.knowledge.bm25 import content_words
-from talkover.knowledge.folder import Limits
+from talkover.knowledge.folder import Limits, load_folder
+from talkover.knowledge.index import Index
 from talkover.knowledge.retriever import DocumentRetriever, create_retriever
 from talkover.knowledge.store import Store
-from talkover.knowledge.vectors import ExactVectors
+from talkover.knowledge.vectors import ExactVectors, Found
 
 HOURS = "# Opening hours\n\n## Weekdays\n\nWe are open from nine to five.\n\n## Sundays\n\nClosed on Sundays.\n"
 RETURNS = "# Returns\n\n## Refunds\n\nWe refund every purchase within thirty days.\n"
@@ -267,6 +268,45 @@ def test_searches_go_on_while_documents_change(tmp_path: Path) -> None:
         thread.join(10)
     assert failures == []
     assert len(retriever.documents()) == 12
+
+
+class BrokenVectors(ExactVectors):
+    """As a database that is gone."""
+
+    def search(self, vector: NDArray[np.float32], limit: int) -> Found:
+        raise EngineFailed("no answer")
+
+
+def test_words_find_what_is_there_when_the_vectors_do_not_answer(tmp_path: Path) -> None:
+    store, model = Store(None), WordBags()
+    folder = fill(tmp_path / "docs")
+    retriever = DocumentRetriever(folder, store, embedder=model, vectors=BrokenVectors(store, model.name))
+    retriever.refresh()
+    assert paths_of(retriever, "Are you open on Sundays?")[0] == "hours.md"
+
+
+def test_until_all_have_vectors_the_words_decide(tmp_path: Path) -> None:
+    """A passage without a vector must not stand behind all that have one."""
+    store, model = Store(None), WordBags()
+    vectors = ExactVectors(store, model.name)
+    index = Index(load_folder(fill(tmp_path / "docs")), model, vectors)
+    refunds = next(chunk for chunk in index.chunks if "refund" in chunk.text)
+    vectors.add([refunds.id], model.of_passages([refunds.wording]))
+    question = "Are you open on weekdays? Money back?"
+    assert index.search(question, 1, never)[0].heading == "Weekdays"
+    missing = index.unembedded()
+    vectors.add([chunk.id for chunk in missing], model.of_passages([chunk.wording for chunk in missing]))
+    assert {source.heading for source in index.search(question, 2, never)} == {"Weekdays", "Refunds"}
+
+
+def test_closing_while_files_are_read_forgets_nothing(tmp_path: Path) -> None:
+    folder, path = fill(tmp_path / "docs"), tmp_path / "index.sqlite"
+    searched(folder, Store(path), WordBags()).refresh()
+    interrupted = searched(folder, Store(path), WordBags())
+    interrupted.refresh(on_file=lambda *_: interrupted._closed.set())
+    model = WordBags()
+    assert searched(folder, Store(path), model).refresh().read == 0
+    assert model.embedded == []
 
 
 def test_vectors_are_made_in_the_background(tmp_path: Path) -> None:

@@ -36,8 +36,9 @@ def load_docx(path: str, content: bytes) -> Document:
         raise Unreadable("unpacks to more than can be read")
     if not any(entry.filename == "word/document.xml" for entry in entries):
         raise Unreadable("is not a Word document")
-    # Word declares no entities, and a few lines of them can stand for gigabytes
-    if any(b"<!DOCTYPE" in archive.read(entry) for entry in entries if entry.filename.endswith((".xml", ".rels"))):
+    # Word declares no entities, and a few lines of them can stand for gigabytes; a part of any name may be XML, and
+    # in UTF-16 there are zeros between the letters
+    if any(b"<!DOCTYPE" in archive.read(entry).replace(b"\0", b"") for entry in entries):
         raise Unreadable("is not a Word document: it declares entities")
     result: Any = mammoth.convert_to_html(
         io.BytesIO(content),

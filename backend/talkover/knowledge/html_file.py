@@ -70,7 +70,7 @@ class _Walk:
             if tag in _HEADINGS:
                 if text := _folded(child.text(deep=True)):
                     self._outline.heading(_HEADINGS[tag], text)
-            elif tag == "table":
+            elif tag == "table" and child.css_first("td table, th table") is None:
                 self._outline.text(_rows(child))
             elif tag == _ASKED:
                 self._outline.text([Sentence(with_full_stop(_folded(child.text(deep=True))), item=True)])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from talkover.engines import IsStale
+from talkover.engines import EngineFailed, IsStale
 from talkover.knowledge.bm25 import WordIndex
 from talkover.knowledge.chunking import Chunk, chunks_of, source_of
 from talkover.knowledge.documents import Document
@@ -16,6 +17,8 @@ from talkover.knowledge.fusion import Scores, best_of, fused_scores
 from talkover.knowledge.reranking import Reranker
 from talkover.knowledge.vectors import VectorStore
 from talkover.messages import Source
+
+log = logging.getLogger(__name__)
 
 DENSE_CANDIDATES = 100
 """chunks that the search by meaning names; all others count as little as the last of them"""
@@ -42,6 +45,7 @@ class Index:
         self._places: defaultdict[str, list[int]] = defaultdict(list)
         for at, chunk in enumerate(self.chunks):
             self._places[chunk.id].append(at)
+        self._is_embedded = False
 
     def unembedded(self) -> list[Chunk]:
         """Chunks whose vector is missing, each once."""
@@ -54,13 +58,22 @@ class Index:
         return frozenset(self._places)
 
     def search(self, question: str, limit: int, is_stale: IsStale, min_score: float = 0.0) -> tuple[Source, ...]:
-        """Passages of at least `min_score` (0 to 1), best first, one per section. Raises EngineFailed."""
+        """Passages of at least `min_score` (0 to 1), best first, one per section.
+
+        By words alone until every chunk has a vector: those without one would stand behind all others. The same when
+        the vectors cannot be searched.
+        """
         if not self.chunks or not question.strip():
             return ()
         words = self.word_scores(question)
         if is_stale():
             return ()
-        scores = fused_scores(words, self.meaning_scores(question))
+        try:
+            meaning = self.meaning_scores(question) if self._has_all_vectors() else None
+        except EngineFailed as error:
+            log.warning("documents: searched by words only, the vectors do not answer: %s", error)
+            meaning = None
+        scores = fused_scores(words, meaning)
         if is_stale():
             return ()
         best = best_of(scores, max(limit * 4, RERANKED), min_score)
@@ -87,6 +100,10 @@ class Index:
             for at in self._places.get(name, ()):
                 similarity[at] = cosine
         return similarity
+
+    def _has_all_vectors(self) -> bool:
+        self._is_embedded = self._is_embedded or (self._vectors is not None and not self.unembedded())
+        return self._is_embedded
 
     def sources(self, best: Iterable[int], scores: Scores, limit: int) -> tuple[Source, ...]:
         """The first `limit` sections of the chunks `best`, each by its first chunk."""

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 logging.getLogger("pypdf").setLevel(logging.ERROR)  # it warns about every flaw of a file that it reads all the same
 
 MAX_PAGES = 3000
+MAX_CHARACTERS = 20_000_000
+"""of text: a small file can unpack to gigabytes of it"""
 MAX_SECONDS = 120.0
 """some files take pypdf minutes a page"""
 MAX_BOOKMARK_DEPTH = 5
@@ -51,10 +53,15 @@ def load_pdf(path: str, content: bytes, clock: Callable[[], float] = time.monoto
         raise Unreadable(f"has {len(reader.pages)} pages, more than {MAX_PAGES}")
     started_s = clock()
     pages: list[list[str]] = []
+    n_characters = 0
     for page in reader.pages:
         if clock() - started_s > MAX_SECONDS:
             raise Unreadable(f"takes more than {MAX_SECONDS:.0f} s to read")
-        pages.append([line.rstrip() for line in page.extract_text().splitlines()])
+        text = page.extract_text()
+        n_characters += len(text)
+        if n_characters > MAX_CHARACTERS:
+            raise Unreadable(f"holds more than {MAX_CHARACTERS} characters")
+        pages.append([line.rstrip() for line in text.splitlines()])
     if not any(line.strip() for lines in pages for line in lines):
         raise Unreadable("holds no text, only pictures; run text recognition (OCR) over it first")
     metadata = reader.metadata

@@ -33,18 +33,15 @@ def decoded(content: bytes) -> str:
         raise Unreadable("is not text")
     try:
         return content.decode("utf-8")
-    except UnicodeDecodeError as error:
+    except UnicodeDecodeError:
         # a few bad bytes in a text that is UTF-8 otherwise
         valid = content.decode("utf-8", errors="replace")
         if valid.count("\ufffd") * 50 < len(valid):
             return valid
         try:
-            text = content.decode("gb18030")
+            return content.decode("gb18030")
         except UnicodeDecodeError:
             return content.decode("cp1252", errors="replace")
-        if error.start == len(content):
-            raise Unreadable("is not text") from error
-        return text
 
 
 def load_text(path: str, content: bytes) -> Document:

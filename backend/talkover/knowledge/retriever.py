@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from talkover.config import Settings
-from talkover.engines import DocumentInfo, DocumentRefused, EngineFailed, IsStale
+from talkover.engines import DocumentInfo, DocumentRefused, EngineFailed, EngineUnavailable, IsStale
 from talkover.knowledge.chunking import Chunk, chunks_of
 from talkover.knowledge.documents import Document
 from talkover.knowledge.embedding import BATCH, Embedder, create_embedder
@@ -93,12 +93,15 @@ class DocumentRetriever:
     def warmup(self) -> None:
         """Read the documents and load the models. Vectors that are missing are made by a thread in the background.
 
-        Raises EngineUnavailable when a model or the vector store cannot be had.
+        Raises EngineUnavailable when a model, the vector store or the index cannot be had.
         """
         for model in (self._embedder, self._reranker):
             if model is not None:
                 model.warmup()
-        files, _, _ = self._read()
+        try:
+            files, _, _ = self._read()
+        except EngineFailed as error:
+            raise EngineUnavailable(f"knowledge.index: {error}") from error
         for file in files:
             if file.reading.document is None:
                 log.warning("documents: %s %s and is left out", file.path, file.reading.problem)
@@ -131,6 +134,7 @@ class DocumentRetriever:
             listener(self._index.documents)
 
     def add(self, path: str, content: bytes) -> DocumentInfo:
+        """See `Retriever`. Raises EngineFailed, too, when its vectors cannot be made: nothing has changed then."""
         if len(content) > self._limits.max_file_bytes:
             raise DocumentRefused("too_large", f"{path} {too_large(len(content), self._limits.max_file_bytes)} MiB")
         if not path or Path(path).name != path or "\\" in path or path.startswith("."):
@@ -184,6 +188,8 @@ class DocumentRetriever:
                     continue
                 found = read_folder(folder, self._store, self._limits, on_file, self._closed.is_set)
                 read = {file.path: file for file in found}
+                if self._closed.is_set():  # the rest was not looked at, and is not gone
+                    return tuple(read.values()), 0, 0
                 files.clear()
                 files.update(read)
             for path in self._of_folder.keys() & self._added.keys():
@@ -204,7 +210,10 @@ class DocumentRetriever:
         listed = tuple(_info(file, counts.get(file.path, 0), file.path in self._added) for file in files)
         self._index, self._listed = index, listed
         if self._vectors is not None and (gone := self._vectors.known() - index.ids()):
-            self._vectors.remove(gone)
+            try:
+                self._vectors.remove(gone)
+            except EngineFailed as error:  # they point to nothing any more, and go with the next change
+                log.warning("documents: vectors that are no longer needed stay: %s", error)
         for listener in self._listeners:
             listener(index.documents)
 

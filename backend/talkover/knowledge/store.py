@@ -1,6 +1,6 @@
 """What reading the documents once has cost, kept in SQLite: their text by content hash, and the vectors of chunks.
 
-A cache: whatever is wrong with the file, it is set aside and everything is read again.
+A cache: a file that is damaged is set aside at the start, and everything is read again.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkover.config import KnowledgeSettings
+from talkover.engines import EngineFailed
 from talkover.knowledge.documents import Document
 from talkover.knowledge.loading import LOADER_VERSION
 from talkover.resources import cache_folder
@@ -46,7 +48,7 @@ class Reading:
 
 
 class Store:
-    """One database, used by one thread at a time."""
+    """One database, used by one thread at a time. Every method raises EngineFailed, such as for a full disk."""
 
     def __init__(self, path: Path | None) -> None:
         """`path`: made when missing; None keeps everything in memory."""
@@ -55,8 +57,8 @@ class Store:
 
     def reading(self, path: str, digest: str) -> Reading | None:
         """What is known of the content with this hash at this path."""
-        with self._lock:
-            row = self._connection.execute(
+        with self._transaction() as database:
+            row = database.execute(
                 "SELECT document, problem FROM files WHERE path = ? AND hash = ? AND loader = ?",
                 (path, digest, LOADER_VERSION),
             ).fetchone()
@@ -71,42 +73,48 @@ class Store:
     def keep(self, path: str, digest: str, reading: Reading) -> None:
         """In the place of what was known of the file."""
         document = None if reading.document is None else msgspec.msgpack.encode(reading.document)
-        with self._lock, self._connection:
-            self._connection.execute("DELETE FROM files WHERE path = ?", (path,))
-            self._connection.execute(
+        with self._transaction() as database:
+            database.execute("DELETE FROM files WHERE path = ?", (path,))
+            database.execute(
                 "INSERT INTO files VALUES (?, ?, ?, ?, ?)", (digest, path, LOADER_VERSION, document, reading.problem)
             )
 
     def forget_all_but(self, paths: Iterable[str]) -> int:
         """How many files were forgotten."""
         kept = set(paths)
-        with self._lock, self._connection:
-            known = [path for (path,) in self._connection.execute("SELECT path FROM files")]
+        with self._transaction() as database:
+            known = [path for (path,) in database.execute("SELECT path FROM files")]
             gone = [(path,) for path in known if path not in kept]
-            self._connection.executemany("DELETE FROM files WHERE path = ?", gone)
+            database.executemany("DELETE FROM files WHERE path = ?", gone)
         return len(gone)
 
     def vectors(self, model: str) -> tuple[tuple[str, ...], NDArray[np.float32]]:
         """(ids, (ids, dimensions)) of an embedding model."""
-        with self._lock:
-            rows = self._connection.execute("SELECT id, vector FROM vectors WHERE model = ?", (model,)).fetchall()
+        with self._transaction() as database:
+            rows = database.execute("SELECT id, vector FROM vectors WHERE model = ?", (model,)).fetchall()
         vectors = [np.frombuffer(blob, np.float32) for _, blob in rows]
         return tuple(name for name, _ in rows), np.stack(vectors) if vectors else np.zeros((0, 0), np.float32)
 
     def add_vectors(self, model: str, ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
         rows = [(model, name, vector.astype(np.float32).tobytes()) for name, vector in zip(ids, vectors, strict=True)]
-        with self._lock, self._connection:
-            self._connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
+        with self._transaction() as database:
+            database.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
 
     def remove_vectors(self, model: str, ids: Iterable[str]) -> None:
-        with self._lock, self._connection:
-            self._connection.executemany(
-                "DELETE FROM vectors WHERE model = ? AND id = ?", [(model, name) for name in ids]
-            )
+        with self._transaction() as database:
+            database.executemany("DELETE FROM vectors WHERE model = ? AND id = ?", [(model, name) for name in ids])
 
     def close(self) -> None:
         with self._lock:
             self._connection.close()
+
+    @contextmanager
+    def _transaction(self) -> Generator[sqlite3.Connection]:
+        try:
+            with self._lock, self._connection:
+                yield self._connection
+        except sqlite3.Error as error:
+            raise EngineFailed(f"the index of the documents cannot be used: {error}") from error
 
 
 def index_path(knowledge: KnowledgeSettings, folder: Path | None) -> Path | None:
@@ -132,6 +140,8 @@ def _opened(path: Path | None) -> sqlite3.Connection:
         aside = path.with_suffix(".broken")
         log.warning("%s: is not a usable index (%s); moved to %s and made anew", path, error, aside.name)
         path.replace(aside)
+        for log_of_old in ("-wal", "-shm"):  # SQLite would play it into the new file
+            path.with_name(path.name + log_of_old).unlink(missing_ok=True)
         return _connected(str(path))
     except OSError as error:
         log.warning("%s: cannot be written (%s); the documents are read anew at every start", path, error.strerror)
@@ -141,6 +151,9 @@ def _opened(path: Path | None) -> sqlite3.Connection:
 def _connected(path: str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
     try:
+        (state,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if state != "ok":
+            raise sqlite3.DatabaseError(state)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         (version,) = connection.execute("PRAGMA user_version").fetchone()

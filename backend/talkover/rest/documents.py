@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar
 import anyio.to_thread
 from fastapi import APIRouter, File, Request, UploadFile
 
-from talkover.engines import DocumentInfo, DocumentRefused, Retriever
+from talkover.engines import DocumentInfo, DocumentRefused, EngineFailed, Retriever
 from talkover.rest.errors import ApiError
 from talkover.rest.jobs import Job, Places
 
@@ -128,6 +128,9 @@ async def _done(job: Job, work: Callable[[], T]) -> T:
     except DocumentRefused as error:
         message = f"{str(error).rstrip('.')}."
         raise ApiError(_STATUS[error.reason], message, param="file", code=_CODE[error.reason]) from error
+    except EngineFailed as error:
+        log.error("a document could not be indexed: %s", error)
+        raise ApiError(500, "The document could not be indexed.", code="indexing_failed") from error
 
 
 def _wire(document: DocumentInfo) -> dict[str, Any]:
