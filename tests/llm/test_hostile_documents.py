@@ -14,6 +14,7 @@ from chat_server import ChatServer, Connection
 from fakes import never
 from shelf import Shelf, passage
 from talkover.config import LlmSettings, Settings
+from talkover.engines import LlmFinished, LlmText
 from talkover.llm.openai_api import create
 from talkover.llm.prompt import NOT_BEGUN, SEARCH_FUNCTION, chat_messages
 from talkover.messages import (
@@ -117,6 +118,30 @@ def test_the_users_words_reach_the_model_as_they_were_said(ask: Ask, model: Chat
     ask("What does an espresso cost?", ATTACKS[0])
     users = [message["content"] for message in model.requests[-1]["messages"] if message["role"] == "user"]
     assert users[0] == "What does an espresso cost?"
+
+
+def test_a_search_that_the_model_imitates_is_answered_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It speaks, then calls the search it was shown; nobody runs that, so it is told what was found without a call."""
+
+    def script(connection: Connection, body: dict[str, Any]) -> None:
+        connection.begin()
+        if any(message["role"] == "tool" for message in body["messages"]):
+            call = {"index": 0, "id": "c", "function": {"name": SEARCH_FUNCTION, "arguments": '{"question": "more"}'}}
+            connection.say("Let me see. ")
+            connection.line("data: " + json.dumps({"choices": [{"delta": {"tool_calls": [call]}}]}))
+        else:
+            connection.say(obedient(body["messages"]))
+        connection.end()
+
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    passages = (Source("1", "Prices", "prices.md", "An espresso costs 2.50.", 1.0),)
+    prompt = Prompt("Be brief.", (PromptMessage("user", "What does an espresso cost?"),), passages=passages)
+    with ChatServer(script) as model, ExitStack() as stack:
+        engine = create(Settings(llm=LlmSettings(model="eager", base_url=model.url, timeout_s=10)))
+        stack.callback(engine.close)
+        events = list(engine.respond(prompt, never))
+        assert len(model.requests) == 2
+    assert events == [LlmText("Let me see. "), LlmText("It costs 2.50."), LlmFinished("stop")]
 
 
 # -------------------------------------------------------------------------------------------------- the messages

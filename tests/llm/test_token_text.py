@@ -14,9 +14,9 @@ def bytes_as_tokens(tokens: Sequence[int]) -> str:
     return bytes(tokens).decode("utf-8", "replace")
 
 
-def answer(text: str, size: int, has_tools: bool = True) -> tuple[str, list[tuple[str, str]]]:
+def answer(text: str, size: int, can_call: bool = True) -> tuple[str, list[tuple[str, str]]]:
     """What is said, and the calls, of `text` in pieces of `size`."""
-    parsed = AnswerText(has_tools)
+    parsed = AnswerText(can_call, frozenset(("look_up",)))
     events: list[LlmEvent] = []
     for start in range(0, len(text), size):
         events.extend(parsed.feed(text[start : start + size]))
@@ -62,11 +62,20 @@ CALL = '<tool_call>\n{"name": "look_up", "arguments": {"id": 7}}\n</tool_call>'
         ("<think>Hm, {</think>It costs < 5 euros.", "It costs < 5 euros.", []),
         ("<tool_call>broken</tool_call>Sorry.", "Sorry.", []),
         (CALL.removesuffix("</tool_call>"), "", [("look_up", '{"id": 7}')]),
+        (f"Wait. {CALL.replace('look_up', 'unknown')} Yes.", "Wait.  Yes.", []),
+        ('{"name": "unknown", "arguments": {}}', "", []),
     ],
 )
 def test_calls_are_told_from_words(text: str, said: str, calls: list[tuple[str, str]], size: int) -> None:
     assert answer(text, size) == (said, calls)
 
 
-def test_without_functions_everything_is_said() -> None:
-    assert answer(CALL, 5, has_tools=False) == (CALL, [])
+def test_a_model_without_functions_says_everything() -> None:
+    assert answer(CALL, 5, can_call=False) == (CALL, [])
+
+
+def test_a_call_that_nobody_would_answer_is_told() -> None:
+    parsed = AnswerText(can_call=True, offered=frozenset(("other",)))
+    assert list(parsed.feed(CALL)) == []
+    assert parsed.left_out_a_call
+    assert not parsed.has_said

@@ -49,10 +49,16 @@ class TokenText:
 
 @dataclass(slots=True)
 class AnswerText:
-    """The text of one answer in, events out: thoughts left out, calls recognised where functions were offered."""
+    """The text of one answer in, events out: thoughts left out, calls recognised where the model writes such."""
 
-    has_tools: bool
+    can_call: bool
+    """the model knows functions; else everything it writes is said"""
+    offered: frozenset[str] = frozenset()
+    """functions that can be called; calls of others are left out, since nobody would ever answer them"""
     n_calls: int = 0
+    left_out_a_call: bool = False
+    """it called a function it was not offered"""
+    has_said: bool = False
     _thoughts: ThoughtFilter = field(default_factory=ThoughtFilter)
     _held: str = ""
     _is_call: bool = False
@@ -71,12 +77,12 @@ class AnswerText:
         if (self._is_call or self._is_json) and (call := self._call(rest)) is not None:
             yield from call
         elif rest.strip() and not self._is_call:
-            yield LlmText(rest)
+            yield self._said(rest)
 
     def _speakable(self, text: str) -> Iterator[LlmEvent]:
-        if not self.has_tools:
+        if not self.can_call:
             if text:
-                yield LlmText(text)
+                yield self._said(text)
             return
         self._held += text
         if not self._has_begun and self._held.strip():
@@ -93,15 +99,19 @@ class AnswerText:
             if self._is_call:
                 yield from self._call(before) or ()
             elif before.strip():
-                yield LlmText(before)
+                yield self._said(before)
             self._is_call = not self._is_call
         if not self._is_call and (free := len(self._held) - _begun_tag(self._held)):
             text, self._held = self._held[:free], self._held[free:]
             if text.strip() or not self.n_calls:
-                yield LlmText(text)
+                yield self._said(text)
 
-    def _call(self, text: str) -> tuple[LlmCall, LlmCall] | None:
-        """The call in `text`, or None when it is none."""
+    def _said(self, text: str) -> LlmText:
+        self.has_said = self.has_said or bool(text.strip())
+        return LlmText(text)
+
+    def _call(self, text: str) -> tuple[LlmCall, ...] | None:
+        """The call in `text`, empty for one of a function that was not offered, None when there is none."""
         try:
             value = json.loads(text)
         except ValueError:
@@ -112,6 +122,9 @@ class AnswerText:
         name, arguments = fields.get("name"), fields.get("arguments", fields.get("parameters", {}))
         if not isinstance(name, str) or not name:
             return None
+        if name not in self.offered:
+            self.left_out_a_call = True
+            return ()
         self.n_calls += 1
         written = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
         return LlmCall(self.n_calls - 1, name, ""), LlmCall(self.n_calls - 1, name, written)

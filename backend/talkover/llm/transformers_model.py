@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,7 +98,7 @@ class TransformersResponder:
         """The first pass through a model is slow: it is made here."""
         prompt = Prompt("Be brief.", (), max_output_tokens=2)
         try:
-            for _ in self.respond(prompt, lambda: False):
+            for _ in self._answer(prompt, False, AnswerText(can_call=False), lambda: False):
                 pass
         except EngineFailed as error:
             raise EngineUnavailable(f"llm engine 'transformers': {error}") from error
@@ -109,14 +109,32 @@ class TransformersResponder:
 
     def respond(self, prompt: Prompt, is_stale: IsStale) -> Iterator[LlmEvent]:
         """Stream the answer; ends silently between two tokens once it is stale. Raises EngineFailed."""
-        tokens = self._prompt_tokens(prompt)
+        offered = frozenset(tool.name for tool in prompt.tools)
+        for passages_as_call in (True, False) if self._knows_tools else (False,):
+            shows_calls = bool(prompt.tools) or (passages_as_call and prompt.passages is not None)
+            answer = AnswerText(self._knows_tools and shows_calls, offered)
+            finished = yield from self._answer(prompt, passages_as_call, answer, is_stale)
+            if finished is None:
+                return
+            if not (answer.left_out_a_call and passages_as_call and prompt.passages is not None):
+                if finished.reason == "stop" and not answer.has_said:
+                    raise EngineFailed("the model gave an empty answer")
+                yield finished
+                return
+            log.info("the model asked for a search that was made; it is told so in another form")
+
+    def _answer(
+        self, prompt: Prompt, passages_as_call: bool, answer: AnswerText, is_stale: IsStale
+    ) -> Generator[LlmEvent, None, LlmFinished | None]:
+        """One answer; returns how it ended, None once stale. Raises EngineFailed."""
+        tokens = self._prompt_tokens(prompt, passages_as_call)
         room = self._context_tokens - len(tokens)
         if room < 1:
             raise EngineFailed(
                 f"the prompt has {len(tokens)} tokens, the model reads {self._context_tokens}; lower llm.history_tokens"
             )
         limit = min(room, prompt.max_output_tokens or MAX_NEW_TOKENS)
-        text, answer = TokenText(self._decode), AnswerText(bool(prompt.tools) and self._knows_tools)
+        text = TokenText(self._decode)
         reason, n_made = "length", 0
         with nullcontext() if prompt.in_background else self._turns.conversation():
             for token in self._made(tokens, limit, is_stale, prompt.in_background):
@@ -127,11 +145,11 @@ class TransformersResponder:
                 yield from answer.feed(text.feed(token))
             else:
                 if n_made < limit:
-                    return  # stale
+                    return None  # stale
         yield from answer.feed(text.flush())
         yield from answer.flush()
         reason = "tool_calls" if answer.n_calls else reason
-        yield LlmFinished(reason, Usage(input_tokens=len(tokens), output_tokens=n_made))
+        return LlmFinished(reason, Usage(input_tokens=len(tokens), output_tokens=n_made))
 
     # ------------------------------------------------------------------------------------------------ the model
 
@@ -160,7 +178,9 @@ class TransformersResponder:
                 made += 1
                 yield token
         finally:
-            self._keep(reading)
+            # a pass that failed half-way, such as for memory, leaves a cache that holds more than was read
+            if reading.cache.get_seq_length() == len(reading.tokens):
+                self._keep(reading)
 
     @torch.inference_mode()
     def _read(self, reading: _Reading, tokens: Sequence[int]) -> torch.Tensor:
@@ -224,8 +244,8 @@ class TransformersResponder:
 
     # ---------------------------------------------------------------------------------------------- the template
 
-    def _prompt_tokens(self, prompt: Prompt) -> list[int]:
-        messages = chat_messages(prompt, passages_as_call=self._knows_tools)
+    def _prompt_tokens(self, prompt: Prompt, passages_as_call: bool) -> list[int]:
+        messages = chat_messages(prompt, passages_as_call)
         tools = (
             chat_tools(prompt.tools) if prompt.tools and self._knows_tools and prompt.tool_choice != "none" else None
         )
