@@ -77,9 +77,9 @@ class MemoryStore:
             for pragma in ("journal_mode = WAL", "foreign_keys = ON", "secure_delete = ON", "synchronous = NORMAL"):
                 self._database.execute(f"PRAGMA {pragma}")
             self._database.executescript(_SCHEMA)
+            self._expire()
         except (OSError, sqlite3.Error) as error:
             raise MemoryUnavailable(f"memory.path: {path} cannot be used: {error}") from error
-        self.expire()
 
     def close(self) -> None:
         with self._lock:
@@ -96,6 +96,7 @@ class MemoryStore:
     def known(self, caller: str) -> tuple[str, ...]:
         """What is remembered, oldest first; a call that begins counts as the newest sign of them."""
         with self._lock:
+            self._expire()
             self._database.execute("UPDATE callers SET last_at = ? WHERE id = ?", (self._clock(), caller))
             rows = self._database.execute("SELECT text FROM notes WHERE caller = ? ORDER BY id", (caller,)).fetchall()
         return tuple(text for (text,) in rows)
@@ -140,8 +141,8 @@ class MemoryStore:
             rows = self._database.execute("SELECT id FROM callers ORDER BY last_at DESC").fetchall()
         return tuple(caller for (caller,) in rows)
 
-    def expire(self) -> int:
-        """Delete callers who have not called for too long. Returns how many."""
-        with self._lock:
-            cursor = self._database.execute("DELETE FROM callers WHERE last_at < ?", (self._clock() - self._keep_s,))
-            return cursor.rowcount
+    def _expire(self) -> None:
+        """Delete callers who have not called for too long."""
+        oldest_s = self._clock() - self._keep_s
+        if self._database.execute("DELETE FROM callers WHERE last_at < ?", (oldest_s,)).rowcount:
+            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
