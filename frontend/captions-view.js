@@ -2,7 +2,8 @@
 /** Draws the conversation: one element per item, changed only where its item changed. */
 
 import { heardChars, tokens } from "./captions.js";
-import { icon, make, setText } from "./elements.js";
+import { make, setText } from "./elements.js";
+import { ToolsView, drawEvidence } from "./evidence-view.js";
 
 /** @typedef {import("./state.js").State} State */
 /** @typedef {import("./state.js").Item} Item */
@@ -33,6 +34,7 @@ export class CaptionsView {
     this.latestButton = latestButton;
     /** @type {Map<string, Message>} */
     this.messages = new Map();
+    this.tools = new ToolsView(list);
     this.following = true;
     list.addEventListener("scroll", () => this.#noticeScroll(), { passive: true });
     latestButton.addEventListener("click", () => {
@@ -57,6 +59,7 @@ export class CaptionsView {
       message.root.remove();
       this.messages.delete(id);
     }
+    changed = this.tools.draw(state.tools) || changed;
     if (changed) this.#follow();
   }
 
@@ -169,40 +172,6 @@ function drawTokens(words, text) {
     /** @type {HTMLElement} */ (span).dataset.start = String(token.start);
   });
   while (words.children.length > wanted.length) words.lastChild?.remove();
-}
-
-/**
- * @param {HTMLElement} footer
- * @param {Evidence | undefined} evidence
- */
-function drawEvidence(footer, evidence) {
-  footer.replaceChildren();
-  if (!evidence) return;
-  if (evidence.query !== null) footer.append(make("p", "searching", `Looking up “${evidence.query}”`));
-  if (evidence.sources.length === 0) return;
-  const details = make("details", "sources");
-  const summary = make("summary");
-  const count = evidence.sources.length;
-  summary.append(icon("document"), make("span", "", count === 1 ? "1 source" : `${count} sources`), icon("chevron"));
-  const list = make("ol");
-  for (const source of evidence.sources) {
-    const entry = make("li");
-    entry.append(sourceTitle(source), make("p", "snippet", source.snippet));
-    if (source.path) entry.append(make("p", "path", source.path));
-    list.append(entry);
-  }
-  details.append(summary, list);
-  footer.append(details);
-}
-
-/** @param {import("./events.js").Source} source */
-function sourceTitle(source) {
-  if (!source.url || !/^https?:\/\//.test(source.url)) return make("p", "title", source.title);
-  const link = make("a", "title", source.title);
-  link.href = source.url;
-  link.target = "_blank";
-  link.rel = "noopener noreferrer";
-  return link;
 }
 
 /** @param {number} ms */

@@ -43,7 +43,19 @@
  * @property {string | null} [conversation_id] null: said beside the conversation
  */
 
-/** @typedef {{id: string, title: string, url?: string, path?: string, snippet: string, score: number}} Source */
+/**
+ * A passage an answer rests on; `text` is all of it, `snippet` its beginning.
+ * @typedef {object} Source
+ * @property {string} id
+ * @property {string} title
+ * @property {string} [url]
+ * @property {string} [path]
+ * @property {string} [heading] section it stands in
+ * @property {string} [location] e.g. page 3
+ * @property {string} snippet
+ * @property {string} [text]
+ * @property {number} score
+ */
 
 /** @typedef {{start: number, end: number, start_ms: number, end_ms: number}} WireWord */
 
@@ -88,6 +100,12 @@
  *   | {type: "s2s.response.words", response_id: string, item_id: string, words: WireWord[]}
  *   | {type: "s2s.response.search_started", response_id: string, search_id: string, kind: string, query: string}
  *   | {type: "s2s.response.sources", response_id: string, search_id: string, sources: Source[], error?: string}
+ *   | {type: "s2s.tool.started", call_id: string, name: string}
+ *   | {type: "s2s.tool.asked", call_id: string, name: string}
+ *   | {type: "s2s.tool.finished", call_id: string, name: string, elapsed_ms?: number}
+ *   | {type: "s2s.tool.failed", call_id: string, name: string, elapsed_ms?: number, error?: string}
+ *   | {type: "s2s.handover", reason: string}
+ *   | {type: "s2s.call.ended"}
  *   | {type: "s2s.playback.gain", gain: number, ramp_ms: number, reason: string}
  *   | {type: "s2s.playback.pause", fade_ms: number}
  *   | {type: "s2s.playback.resume", fade_ms: number}

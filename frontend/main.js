@@ -5,6 +5,7 @@ import { Microphone, Player, microphones } from "./audio.js";
 import { toBase64 } from "./base64.js";
 import { heardText } from "./captions.js";
 import { commandsFor } from "./commands.js";
+import { DocumentsView } from "./documents-view.js";
 import { handshakeProblem, microphoneProblem } from "./problems.js";
 import { RealtimeClient } from "./realtime.js";
 import { reduce } from "./reduce.js";
@@ -22,7 +23,7 @@ import { floatToInt16 } from "./worklets/pcm.js";
 /** @typedef {import("./settings.js").Settings} Settings */
 
 const KEY_STORAGE = "talkover.key";
-/** A new voice is listened to by the recogniser before it is kept. */
+/** A new voice is listened to by the recogniser before it is kept, a new document read and indexed. */
 const UPLOAD_PATIENCE_MS = 60_000;
 const RECORD = new URLSearchParams(location.search).get("record") === "1";
 
@@ -80,6 +81,8 @@ const voiceRecorder = new VoiceRecorder({
   },
 });
 
+const documentsView = new DocumentsView((method, path, body) => call(path, { method, body }, UPLOAD_PATIENCE_MS));
+
 /** @param {AppEvent} event */
 function dispatch(event) {
   const stamped = event.at_ms === undefined ? { ...event, at_ms: performance.now() } : event;
@@ -91,6 +94,7 @@ function dispatch(event) {
   }
   // nobody is listened to without a server to hear it
   if (stamped.type === "page.connection" && stamped.status === "failed") closeMicrophone();
+  if (stamped.type === "s2s.call.ended") end();
   if (stamped.type === "session.updated") settingsView.setApplied("In effect");
   if (stamped.type === "s2s.session.info") settingsView.setServer(state.server);
   for (const command of commandsFor(before, stamped, state)) carryOut(command);
@@ -288,6 +292,7 @@ function useKey(value) {
   if (wanted.conversation) void reconnect();
   else client.close();
   void loadVoices();
+  void documentsView.load();
 }
 
 /**
@@ -392,3 +397,4 @@ voiceRecorder.setChosen(settings.voice);
 applyTheme();
 view.draw(state);
 void loadVoices();
+void documentsView.load();

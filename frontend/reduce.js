@@ -15,6 +15,7 @@ import {
 } from "./items.js";
 import { turnOf, withPlayback } from "./latency.js";
 import { assistantItem } from "./state.js";
+import { withAbandoned, withChanged, withStarted } from "./tool-runs.js";
 
 /** @typedef {import("./state.js").State} State */
 /** @typedef {import("./state.js").Item} Item */
@@ -57,6 +58,7 @@ const CONNECTION = {
     return {
       ...settled,
       items: settled.items.flatMap(finalItem),
+      tools: withAbandoned(settled.tools),
       connection,
       session: null,
       responseId: null,
@@ -210,6 +212,17 @@ const ANSWER = {
     const sources = before.concat(event.sources.filter((source) => !known.has(source.id)));
     return { ...state, evidence: { ...recent(state.evidence), [event.response_id]: { query: null, sources } } };
   },
+  "s2s.tool.started": (state, event) => ({ ...state, tools: withStarted(state.tools, event.call_id, event.name) }),
+  "s2s.tool.asked": (state, event) => ({ ...state, tools: withChanged(state.tools, event.call_id, { status: "asked" }) }),
+  "s2s.tool.finished": (state, event) => ({
+    ...state,
+    tools: withChanged(state.tools, event.call_id, { status: "done", elapsedMs: event.elapsed_ms ?? null }),
+  }),
+  "s2s.tool.failed": (state, event) => ({
+    ...state,
+    tools: withChanged(state.tools, event.call_id, { status: "failed", error: event.error ?? "" }),
+  }),
+  "s2s.handover": (state) => withNotice(state, "A person is being asked to take over."),
   "response.done": (state, event) => {
     const { response } = event;
     const ended = { ...state, responseId: state.responseId === response.id ? null : state.responseId };
@@ -309,7 +322,15 @@ const PLAYBACK = {
     return { ...asked, playback: { ...state.playback, itemId: null, gain: 1, paused: false } };
   },
   "page.player.overflow": (state) => withNotice(state, "The server sent more audio than the page can hold."),
-  "page.conversation_cleared": (state) => ({ ...state, items: [], turns: [], evidence: {}, playStarts: {}, decisions: [] }),
+  "page.conversation_cleared": (state) => ({
+    ...state,
+    items: [],
+    tools: [],
+    turns: [],
+    evidence: {},
+    playStarts: {},
+    decisions: [],
+  }),
 };
 
 /** @type {Handlers} */

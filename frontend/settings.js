@@ -59,12 +59,14 @@ const FILLER_AFTER_MS = 700;
 export const EXTENSION_EVENTS = Object.freeze([
   "input_transcript",
   "sources",
+  "tools",
   "metrics",
   "words",
   "playback",
   "pause",
   "decisions",
   "state",
+  "call",
 ]);
 
 const STORAGE_KEY = "talkover.settings";

@@ -3,6 +3,7 @@
 
 /** @typedef {import("./problems.js").Problem} Problem */
 /** @typedef {import("./events.js").Source} Source */
+/** @typedef {import("./tool-runs.js").ToolRun} ToolRun */
 
 /**
  * @typedef {object} UserItem
@@ -61,6 +62,7 @@
  * @property {{itemId: string | null, playedMs: number, reportedMs: number, gain: number, paused: boolean, underruns: number}} playback
  * @property {Item[]} items in the order they came up
  * @property {Record<string, {query: string | null, sources: Source[]}>} evidence by response
+ * @property {ToolRun[]} tools used on the server, oldest first
  * @property {Turn[]} turns newest first
  * @property {Record<string, {firstDeltaAtMs: number, playMs: number | null}>} playStarts by response
  * @property {import("./decisions.js").Decision[]} decisions newest first
@@ -83,6 +85,7 @@ export const INITIAL = {
   playback: { itemId: null, playedMs: 0, reportedMs: 0, gain: 1, paused: false, underruns: 0 },
   items: [],
   evidence: {},
+  tools: [],
   turns: [],
   playStarts: {},
   decisions: [],

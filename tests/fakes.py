@@ -32,7 +32,8 @@ from talkover.pipeline.responder import Responder
 from talkover.pipeline.sender import Sender
 from talkover.pipeline.synthesizer import Synthesizer
 from talkover.realtime.actions import Action, Close, Commit, Hold, Recognize, Respond, Send
-from talkover.realtime.session import RealtimeSession, SessionOptions
+from talkover.realtime.session import RealtimeSession
+from talkover.realtime.session_options import SessionOptions
 from talkover.realtime.settings import SessionSettings
 from talkover.vad.endpointing import TurnOptions
 

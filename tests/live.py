@@ -72,9 +72,10 @@ class InProcessServer:
 class ServerProcess:
     """`talkover serve` with the embedded engines, as a user runs it."""
 
-    def __init__(self, log_path: Path, overrides: Sequence[str] = ()) -> None:
+    def __init__(self, log_path: Path, overrides: Sequence[str] = (), config: Path | None = None) -> None:
         self.log_path = log_path
         arguments = [argument for override in overrides for argument in ("--set", override)]
+        arguments += [] if config is None else ["--config", str(config)]
         own = ("TALKOVER_", "OPENAI_")
         environ = {name: value for name, value in os.environ.items() if not name.startswith(own)}
         with log_path.open("wb") as log:

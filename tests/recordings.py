@@ -33,8 +33,10 @@ def silence(duration_s: float, rate_hz: int = OUTPUT_RATE_HZ) -> Samples:
 
 
 def tone(duration_s: float, rate_hz: int = OUTPUT_RATE_HZ) -> Samples:
-    """What the scripted engines take for speech."""
-    return (0.5 * np.sin(2 * np.pi * 400 * np.arange(round(duration_s * rate_hz)) / rate_hz)).astype(np.float32)
+    """What the scripted engines take for speech: a vowel, and a consonant's share, without which a sound is given
+    longer to end."""
+    time_s = np.arange(round(duration_s * rate_hz)) / rate_hz
+    return (0.5 * np.sin(2 * np.pi * 400 * time_s) + 0.15 * np.sin(2 * np.pi * 3000 * time_s)).astype(np.float32)
 
 
 def frames(samples: Samples, rate_hz: int = OUTPUT_RATE_HZ) -> Iterator[Samples]:

@@ -52,8 +52,8 @@ def test_shipped_files_say_at_the_top_when_an_engine_is_missing(path: Path) -> N
 
 def test_planned_engine_is_told_from_a_misspelt_one() -> None:
     assert unknown_engine("asr", "pocketsphinx") is None
-    assert unknown_engine("llm", "transformers") == (
-        "llm.engine: 'transformers' is planned and not there yet; today there is: embedded, openai"
+    assert unknown_engine("tts", "voxcpm") == (
+        "tts.engine: 'voxcpm' is planned and not there yet; today there is: espeak, cosyvoice2, openai"
     )
     assert "must be one of" in (unknown_engine("asr", "pocketsfinx") or "")
 

@@ -35,9 +35,9 @@ def test_nothing_but_scripts_lies_beside_the_folders():
     assert {path.suffix for path in DATA.iterdir() if path.is_file()} <= {".py", ".md"}
 
 
-@pytest.mark.parametrize("folder", ["speech", "duplex"])
+@pytest.mark.parametrize("folder", ["speech", "speech/desk", "duplex"])
 def test_a_manifest_names_every_recording_and_what_it_says(folder: str):
     rows = json.loads((DATA / folder / "manifest.json").read_text(encoding="utf-8"))
-    recordings = {path.name for path in (DATA / folder).iterdir()} - {"manifest.json"}
+    recordings = {path.name for path in (DATA / folder).iterdir() if path.is_file()} - {"manifest.json"}
     assert {row["file"] for row in rows} == recordings
     assert all(row["text"] and row["voice"] for row in rows)

@@ -24,7 +24,9 @@ LEFTMOST = (
 )
 LEVELS: tuple[tuple[str, ...], ...] = (
     LEFTMOST,
-    ("vad", "asr", "llm", "tts"),
+    ("knowledge",),
+    ("vad", "asr", "llm", "tts", "memory", "tools"),
+    ("agent",),
     ("pipeline",),
     ("realtime", "rest"),
     ("app", "cli", "client", "doctor", "talk", "bench", "__main__"),
@@ -33,7 +35,7 @@ LEVEL = {group: level for level, groups in enumerate(LEVELS) for group in groups
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 HEAVY = ("torch", "torchaudio", "transformers", "funasr", "sentence_transformers", "onnxruntime")
-ENGINES = ("vad", "asr", "llm", "tts")
+ENGINES = ("knowledge", "vad", "asr", "llm", "tts")
 
 
 def group_of(path: Path) -> str:

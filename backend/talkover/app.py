@@ -10,26 +10,37 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 
 import uvicorn
 from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
+from talkover.agent.call_tools import call_tools
+from talkover.agent.desk_responder import at_desk, configured_hours, desk_clock
+from talkover.agent.memory_tools import memory_tools
+from talkover.agent.persona import with_persona
 from talkover.config import ConfigError, Settings
-from talkover.engines import Engine, Engines, EngineUnavailable, TtsEngine, voice_library
+from talkover.engines import Engine, Engines, EngineUnavailable, LlmEngine, TtsEngine, voice_library
+from talkover.knowledge.retriever import DocumentRetriever, create_retriever
+from talkover.memory.store import MemoryStore, MemoryUnavailable, memory_file
 from talkover.metrics import Metrics
+from talkover.pipeline.passages import PassageOptions
 from talkover.realtime.behaviour import Manners
 from talkover.realtime.server import RealtimeOptions, RealtimeServer
-from talkover.realtime.session import SessionOptions
+from talkover.realtime.session_options import SessionOptions
 from talkover.realtime.settings import SessionSettings, TurnDetection
+from talkover.realtime.tool_runs import ToolLimits
 from talkover.realtime.transport import LingeringProtocol
 from talkover.registry import Slot, create_engine
-from talkover.resources import resource
+from talkover.resources import knowledge_folder, resource
 from talkover.rest.api import create_api
 from talkover.rest.auth import origin_allowed
 from talkover.rest.clip_transcripts import fill_transcripts
 from talkover.rest.health import Readiness
+from talkover.tools.tool import Toolbox
+from talkover.tools.toolbox import load_toolbox
 from talkover.vad.echo import webrtc_echo_cancellers
 from talkover.vad.endpointing import TurnOptions
 from talkover.vad.speaker_model import load_speaker_model
@@ -55,6 +66,8 @@ def chosen_engines(settings: Settings, environ: Mapping[str, str] | None = None)
         variable = next((name for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY") if environ.get(name)), None)
         if settings.llm.base_url:
             llm, reason = "openai", "llm.base_url is set"
+        elif settings.llm.endpoints:
+            llm, reason = "openai", "llm.endpoints is set"
         elif variable:
             llm, reason = "openai", f"{variable} is set"
         else:
@@ -89,15 +102,33 @@ def build_engines(settings: Settings) -> Engines:
         for engine in built.values():
             engine.close()
         raise EngineUnavailable("\n".join(problems))
+    engines = Engines(**built)  # pyright: ignore[reportArgumentType]
     try:
         vad = settings.vad
         turn = None if vad.turn_model is None else load_turn_model(vad.turn_model)
         speaker = None if vad.speaker_model is None else load_speaker_model(vad.speaker_model)
+        return replace(engines, retriever=build_retriever(settings, engines.llm), turn=turn, speaker=speaker)
     except EngineUnavailable:
-        for engine in built.values():
-            engine.close()
+        engines.close()
         raise
-    return Engines(**built, turn=turn, speaker=speaker)  # pyright: ignore[reportArgumentType]
+
+
+def build_retriever(settings: Settings, llm: LlmEngine) -> DocumentRetriever:
+    """The documents that answers of `llm` are given from, ready to be searched. Raises EngineUnavailable.
+
+    An engine that searches by itself does so in the shipped documents, too, and is told of every change.
+    """
+    use_documents = getattr(llm, "use_documents", None)
+    folder = settings.knowledge.path if use_documents is None else knowledge_folder(settings.knowledge.path)
+    retriever = create_retriever(settings, folder, words_only=use_documents is not None)
+    try:
+        retriever.warmup()
+    except EngineUnavailable:
+        retriever.close()
+        raise
+    if use_documents is not None:
+        retriever.on_change(use_documents)
+    return retriever
 
 
 def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] | None = None) -> FastAPI:
@@ -106,15 +137,19 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
     `app.state.realtime` is the socket side.
     """
     environ = os.environ if environ is None else environ
+    settings = with_persona(settings)
+    engines = replace(engines, llm=at_desk(engines.llm, settings.agent))
     server = settings.server
     key = environ.get(server.api_key_env) or None
     metrics = Metrics(server.max_sessions)
     if voice_called(engines.tts, settings.session.voice) is None:
         names = ", ".join([*(voice.id for voice in engines.tts.voices()), *engines.tts.aliases()])
         raise ConfigError([f"session.voice: must be one of {names}, got {settings.session.voice!r}"])
+    toolbox = build_toolbox(settings)
+    memory = open_memory(settings)
     realtime = RealtimeServer(
         RealtimeOptions(
-            session=_session_options(settings, engines),
+            session=_session_options(settings, engines, toolbox, memory),
             api_key=key,
             origin_allowed=lambda origin, host: origin_allowed(origin, host, server.allowed_origins),
             lead_ms=settings.session.output_lead_ms,
@@ -134,9 +169,13 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
         llm=engines.llm,
         tts=engines.tts,
         metrics=metrics,
+        retriever=engines.retriever,
+        max_document_bytes=settings.knowledge.max_upload_mib << 20,
         readiness=lambda: Readiness(True, realtime.active_sessions, server.max_sessions),
     )
     app.state.realtime = realtime
+    app.state.toolbox = toolbox
+    app.state.memory = memory
 
     async def realtime_endpoint(websocket: WebSocket) -> None:
         await realtime.endpoint(websocket)
@@ -152,8 +191,29 @@ def voice_called(tts: TtsEngine, name: str) -> str | None:
     return name if any(voice.id == name for voice in tts.voices()) else tts.aliases().get(name)
 
 
-def _session_options(settings: Settings, engines: Engines) -> SessionOptions:
-    vad = settings.vad
+def build_toolbox(settings: Settings) -> Toolbox:
+    """What the server runs for the model. Raises ConfigError."""
+    agent = settings.agent
+    own = call_tools(agent, configured_hours(agent), desk_clock(agent))
+    return load_toolbox(settings, (*own, *(memory_tools() if settings.memory.enabled else ())))
+
+
+def open_memory(settings: Settings) -> MemoryStore | None:
+    """Where callers are remembered; None when nobody is. Raises ConfigError."""
+    memory = settings.memory
+    if not memory.enabled:
+        return None
+    try:
+        return MemoryStore(memory_file(memory.path), memory.keep_days, memory.max_notes)
+    except MemoryUnavailable as error:
+        raise ConfigError([str(error)]) from error
+
+
+def _session_options(
+    settings: Settings, engines: Engines, toolbox: Toolbox, memory: MemoryStore | None
+) -> SessionOptions:
+    for_callers = {tool.name for tool in memory_tools()} if memory is not None else set[str]()
+    vad, knowledge = settings.vad, settings.knowledge
     named = {"vad": engines.vad, "asr": engines.asr, "llm": engines.llm, "tts": engines.tts}
     return SessionOptions(
         model=engines.llm.name,
@@ -162,6 +222,7 @@ def _session_options(settings: Settings, engines: Engines) -> SessionOptions:
         settings=SessionSettings(
             instructions=settings.session.instructions,
             voice=settings.session.voice,
+            server_tools=tuple(tool.definition for tool in toolbox.tools if tool.name not in for_callers),
             turn_detection=TurnDetection(
                 threshold=vad.threshold,
                 silence_duration_ms=vad.silence_duration_ms,
@@ -175,7 +236,18 @@ def _session_options(settings: Settings, engines: Engines) -> SessionOptions:
         ),
         pre_roll_ms=vad.prefix_padding_ms,
         asr_timeout_s=settings.asr.timeout_s + 2,
+        passages=PassageOptions(
+            limit=knowledge.passages,
+            timeout_s=knowledge.timeout_ms / 1000,
+            only_documents=knowledge.path is not None if knowledge.only is None else knowledge.only,
+        ),
         response_timeout_s=settings.llm.first_token_timeout_s + 5,
+        toolbox=toolbox,
+        tool_limits=ToolLimits(settings.tools.timeout_s, settings.tools.max_steps, settings.tools.max_calls),
+        memory=memory,
+        memory_tools=tuple(tool.definition for tool in toolbox.tools if tool.name in for_callers),
+        history_tokens=None if engines.llm.name == "embedded" else settings.llm.history_tokens,
+        greeting=settings.agent.greeting,
         resolve_voice=lambda name: voice_called(engines.tts, name),
         info={
             "engines": {slot: engine.name for slot, engine in named.items()},
@@ -218,6 +290,9 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         realtime: RealtimeServer = self._app.state.realtime
         await realtime.shutdown()
+        await asyncio.to_thread(self._app.state.toolbox.close)
+        if self._app.state.memory is not None:
+            self._app.state.memory.close()
         await super().shutdown(sockets)
 
 

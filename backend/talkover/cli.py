@@ -315,6 +315,32 @@ def doctor(config: ConfigOption = None, overrides: SetOption = None) -> None:
         raise typer.Exit(FAILURE)
 
 
+@app.command()
+def ingest(
+    folder: Annotated[Path | None, typer.Argument(metavar="FOLDER", help="Of documents; else knowledge.path.")] = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+) -> None:
+    """Read a folder of documents into its index ahead of a start: Markdown, text, HTML, PDF, DOCX, CSV.
+
+    What has not changed is not read again. A file that cannot be used is named, and the others are indexed.
+    """
+    settings = _settings(config, [*(overrides or []), *([f"knowledge.path={folder.resolve()}"] if folder else [])])
+    if settings.knowledge.path is None:
+        _fail("FOLDER or knowledge.path must name the folder of documents", CONFIGURATION_FAULT)
+
+    from talkover.engines import EngineFailed, EngineUnavailable
+    from talkover.knowledge.command import ingest_folder, print_refreshed
+
+    try:
+        name, refreshed = ingest_folder(settings, notes)
+    except (EngineUnavailable, EngineFailed) as error:
+        _fail(str(error).splitlines(), FAILURE)
+    print_refreshed(name, refreshed, screen, notes)
+    if refreshed.files and not refreshed.chunks:
+        raise typer.Exit(FAILURE)
+
+
 _PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
@@ -327,8 +353,12 @@ def talk(context: typer.Context) -> None:
 @app.command(context_settings=_PASSED_ON)
 def bench(context: typer.Context) -> None:
     """Measure latency, barge-in and capacity over the real socket; `bench asr`: a recogniser on recordings; `bench
-    duplex`: who yields to whom, and how soon."""
-    module = {"asr": "talkover.bench.asr", "duplex": "talkover.bench.duplex.run"}.get(" ".join(context.args[:1]))
+    duplex`: who yields to whom, and how soon; `bench retrieval`: how often the right passage is found."""
+    module = {
+        "asr": "talkover.bench.asr",
+        "duplex": "talkover.bench.duplex.run",
+        "retrieval": "talkover.bench.retrieval",
+    }.get(" ".join(context.args[:1]))
     if module is None:
         _delegate("talkover.bench", context)
     else:
@@ -340,6 +370,12 @@ def bench(context: typer.Context) -> None:
 def models(context: typer.Context) -> None:
     """Model files: what is known and what is here; download, verify."""
     import_module("talkover.models.command").app(context.args, prog_name=f"talkover {context.info_name}")
+
+
+@app.command(context_settings=_PASSED_ON)
+def memory(context: typer.Context) -> None:
+    """What callers agreed to have remembered: list, export, delete."""
+    import_module("talkover.memory.command").app(context.args, prog_name=f"talkover {context.info_name}")
 
 
 def _delegate(module: str, context: typer.Context) -> None:

@@ -259,6 +259,66 @@ def voice_library(engine: TtsEngine) -> VoiceLibrary | None:
     return getattr(engine, "voice_library", None)
 
 
+# ------------------------------------------------------------------------------------------------------- documents
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentInfo:
+    """A document as people see it in a list."""
+
+    id: str
+    """what it is removed by"""
+    title: str
+    path: str
+    """relative to its folder, with forward slashes"""
+    size_bytes: int
+    passages: int
+    """how many passages of it are searched"""
+    removable: bool
+    """false for what lies in the configured folder"""
+    problem: str = ""
+    """why nothing of it is searched; empty: it is"""
+
+
+class DocumentRefused(Exception):
+    """A document cannot be added or removed."""
+
+    def __init__(
+        self, reason: Literal["invalid", "exists", "unknown", "fixed", "too_large", "full"], message: str
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Retriever(Protocol):
+    """The documents answers are given from. Called from many threads; a change never stops a search."""
+
+    def search(self, question: str, limit: int, is_stale: IsStale) -> tuple[Source, ...]:
+        """Passages that fit, best first, at most `limit`; empty when none does, or it is stale. Raises EngineFailed."""
+        ...
+
+    def documents(self) -> tuple[DocumentInfo, ...]:
+        """In order of their paths."""
+        ...
+
+    def add(self, path: str, content: bytes) -> DocumentInfo:
+        """Read, keep and index one file; `path` is a plain file name. Takes seconds. Raises DocumentRefused."""
+        ...
+
+    def remove(self, document_id: str) -> None:
+        """Forget a document that was added. Raises DocumentRefused."""
+        ...
+
+    def close(self) -> None:
+        """Free threads and files; not used again."""
+        ...
+
+
+def answers_from_documents(engine: LlmEngine) -> bool:
+    """Whether an engine searches by itself: its attribute `answers_from_documents`, which the embedded one has."""
+    return getattr(engine, "answers_from_documents", False)
+
+
 @dataclass(frozen=True, slots=True)
 class Engines:
     """What fills the slots, shared by all sessions."""
@@ -267,6 +327,8 @@ class Engines:
     asr: AsrEngine
     llm: LlmEngine
     tts: TtsEngine
+    retriever: Retriever | None = None
+    """none: there are no documents to search"""
     turn: TurnModel | None = None
     """beside the rules of the turn detector"""
     speaker: SpeakerModel | None = None
@@ -275,3 +337,5 @@ class Engines:
     def close(self) -> None:
         for engine in (self.vad, self.asr, self.llm, self.tts):
             engine.close()
+        if self.retriever is not None:
+            self.retriever.close()

@@ -130,6 +130,8 @@ class PromptMessage:
     emotion: str | None = None
     events: tuple[str, ...] = ()
     """how a user message was said, and what was heard with it; see `Hypothesis` in engines.py"""
+    language: str | None = None
+    """what a user message was spoken in, as the recogniser tells it: en, zh, yue"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,28 @@ class FunctionTool:
     name: str
     description: str = ""
     parameters: dict[str, Any] = field(default_factory=dict[str, Any])
+    asked_by: str = ""
+    """how users ask for it, for engines without a model: patterns of llm/phrases.py; empty: by its name"""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A passage an answer rests on."""
+
+    id: str
+    title: str
+    """of the document or page"""
+    path: str
+    snippet: str
+    """the quotation shown to people, some 240 characters"""
+    score: float
+    """how well it fits, comparable within one search only"""
+    text: str = ""
+    """the whole passage as an LLM gets it; empty: the snippet is all there is"""
+    heading: str = ""
+    """the section it stands in"""
+    location: str = ""
+    """where in the document, in words such as `page 3` or `row 12`"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +207,18 @@ class Prompt:
     max_output_tokens: int | None = None
     spoken: bool = True
     """the answer will be heard, not read"""
+    summary: str = ""
+    """what was said before `messages` begins, in short; made by a model from the conversation, so it is data"""
+    known: tuple[str, ...] = ()
+    """what the caller agreed to have remembered from earlier conversations; data, too"""
+    circumstances: str = ""
+    """what the operator tells of here and now, such as opening hours; the agent's own knowledge"""
+    in_background: bool = False
+    """nobody waits for it: an engine that serves one at a time lets others go first"""
+    passages: tuple[Source, ...] | None = None
+    """quoted from documents for this answer, best first; empty: none was found; None: no documents were searched"""
+    only_documents: bool = False
+    """answer questions of fact from `passages` alone, and say so when they hold no answer"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,17 +276,6 @@ class CallDelta:
     name: str
     arguments: str
     last: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A passage an answer rests on."""
-
-    id: str
-    title: str
-    path: str
-    snippet: str
-    score: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,6 +377,44 @@ class WireAudio:
     """see AudioDelta"""
     segment_end: bool = False
     synthesized_at_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CallAhead:
+    """A function call in an answer that is held because the user's turn is not certain to be over."""
+
+    response_id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFinished:
+    """A server-side tool came to an end."""
+
+    run_id: int
+    output: str
+    """what the model is told: JSON, or plain text"""
+    failed: bool = False
+    sources: tuple[Source, ...] = ()
+    signal: str = ""
+    """what the session has to do beside telling the result, e.g. `handover`; empty: nothing"""
+
+
+@dataclass(frozen=True, slots=True)
+class CallerKnown:
+    """What is remembered of a caller; asked for when the client says who calls."""
+
+    caller: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryMade:
+    """The summary that was asked for; empty when it failed, with the reason."""
+
+    text: str
+    error: str = ""
 
 
 Output = TextDelta | CallDelta | SourcesFound | AudioDelta | WireAudio | ResponseEnd | StageMark | StageFailed

@@ -42,6 +42,7 @@ ENGINES: dict[Slot, dict[str, EngineEntry]] = {
     "llm": {
         "embedded": EngineEntry("talkover.llm.embedded", "answers from the knowledge folder, no model"),
         "openai": EngineEntry("talkover.llm.openai_api", "any OpenAI-compatible chat endpoint"),
+        "transformers": EngineEntry("talkover.llm.transformers_model", "a chat model of a local folder", "full"),
     },
     "tts": {
         "espeak": EngineEntry("talkover.tts.espeak", "espeak-ng: English, Mandarin and others, instant"),
@@ -56,7 +57,7 @@ ENGINES: dict[Slot, dict[str, EngineEntry]] = {
 PLANNED: dict[Slot, tuple[str, ...]] = {
     "vad": (),
     "asr": (),
-    "llm": ("transformers",),
+    "llm": (),
     "tts": ("voxcpm",),
 }
 """engines that configurations may already name, and that do not exist yet"""

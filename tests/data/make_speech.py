@@ -64,6 +64,12 @@ SENTENCES: tuple[tuple[str, str, str], ...] = (
 )
 """spoken by one voice each, in turn; sentences of `EVERY_VOICE` by all"""
 
+DESK_SENTENCES: tuple[tuple[str, str], ...] = (
+    ("send_back", "Can I send a lamp back?"),
+    ("person", "I want to talk to a person."),
+)
+"""said by a caller of configs/customer_service.toml, in the folder `desk`: its recogniser knows other documents"""
+
 EVERY_VOICE = ("what_is_talkover", "time", "story", "stop")
 
 
@@ -93,6 +99,14 @@ def main() -> None:
             rows.append(
                 {"file": file, "id": name, "kind": kind, "voice": voice, "text": text, "duration_s": duration_s}
             )
+    desk = SPEECH / "desk"
+    desk.mkdir(exist_ok=True)
+    desk_rows: list[dict[str, object]] = []
+    for name, text in DESK_SENTENCES:
+        file = f"{name}_slt.flac"
+        soundfile.write(desk / file, spoken(text, "slt"), RATE_HZ, subtype="PCM_16")
+        desk_rows.append({"file": file, "id": name, "voice": "slt", "text": text})
+    (desk / "manifest.json").write_text(json.dumps(desk_rows, indent=1) + "\n", encoding="utf-8")
     (SPEECH / "manifest.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     total_mb = sum(path.stat().st_size for path in SPEECH.glob("*.flac")) / 1e6
     print(f"{len(rows)} files, {total_mb:.1f} MB in {SPEECH}")

@@ -10,7 +10,7 @@ import pytest
 
 from talkover.config import KnowledgeSettings, Settings
 from talkover.engines import LlmCall, LlmEvent, LlmFinished, LlmSources, LlmText
-from talkover.llm.documents import parse_document
+from talkover.knowledge.documents import parse_document
 from talkover.llm.embedded import EmbeddedResponder, create, exact_words
 from talkover.llm.knowledge import Library, load_library
 from talkover.llm.resuming import Script
@@ -42,7 +42,12 @@ class Conversation:
 
     @property
     def sources(self) -> list[str]:
-        return [source.title for event in self.events if isinstance(event, LlmSources) for source in event.sources]
+        return [
+            source.heading or source.title
+            for event in self.events
+            if isinstance(event, LlmSources)
+            for source in event.sources
+        ]
 
 
 @pytest.fixture(scope="module")

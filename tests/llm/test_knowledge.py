@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from talkover.knowledge.documents import Document, parse_document
 from talkover.llm.answers import ANSWER_CONFIDENCE, best_sentences
-from talkover.llm.documents import Document, parse_document
 from talkover.llm.knowledge import Library, load_library, question_form
 from talkover.resources import knowledge_folder
 

@@ -122,7 +122,7 @@ def test_a_silent_user_is_asked_in_the_conversation_and_the_llm_does_not_know():
     driver.silence(9000)
     driver.run()
     created = driver.last("response.created")["response"]
-    assert created["metadata"] == {"talkover": "reprompt"}
+    assert created["metadata"] == {"s2s": "reprompt"}
     assert created["conversation_id"] is not None
     assert transcripts(driver)[-1] == "Are you still there?"
     driver.silence(2000)
@@ -179,7 +179,7 @@ def test_a_backchannel_is_out_of_the_conversation_and_stops_nothing():
     long_story(driver)
     (created,) = driver.of("response.created")
     assert created["response"]["conversation_id"] is None
-    assert created["response"]["metadata"] == {"talkover": "backchannel"}
+    assert created["response"]["metadata"] == {"s2s": "backchannel"}
     assert transcripts(driver) == ["Mm-hm."]
     assert not driver.of("conversation.item.added")
     assert not driver.of("input_audio_buffer.speech_stopped")

@@ -75,7 +75,7 @@ def expect_failure(client: WireClient, code: str, timeout_s: float = 10) -> dict
 
 def speak(client: WireClient) -> None:
     client.say(tone(0.5))
-    client.say(silence(0.8))
+    client.say(silence(1.2))  # all at once: the turn ends before its words are known, which takes longer
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from talkover.bench import (
     capacity,
     cosyvoice2,
     detection,
+    documents,
     latency,
     machine,
     overhead,
@@ -29,6 +30,7 @@ from talkover.bench import (
     ready,
     recognition,
     report,
+    retrieval,
 )
 from talkover.bench.duplex import calls as duplex
 from talkover.bench.figures import PartResult
@@ -47,10 +49,12 @@ PARTS: dict[str, Callable[[Setting], PartResult]] = {
     "capacity": capacity.measure,
     "vad": detection.measure,
     "recognition": recognition.measure,
+    "retrieval": retrieval.measure,
+    "documents": documents.measure,
     "paraformer": paraformer.measure,
     "cosyvoice2": cosyvoice2.measure,
 }
-NOT_IN_QUICK = ("duplex", "vad", "recognition", "paraformer", "cosyvoice2")
+NOT_IN_QUICK = ("duplex", "vad", "recognition", "retrieval", "documents", "paraformer", "cosyvoice2")
 SWITCH_INTERVAL_S = 0.001
 """the clients' threads must not wait for each other for longer than what is measured"""
 USAGE_FAULT = 2

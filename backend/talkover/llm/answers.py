@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from talkover.knowledge.documents import Document, Passage, Sentence
+from talkover.knowledge.sentences import with_full_stop
+from talkover.knowledge.words import STOPWORDS, contains_cjk, stem, tokens
 from talkover.llm.dialogue import YES, Reply, Request
-from talkover.llm.documents import Document, Passage, Sentence
 from talkover.llm.knowledge import Group, Hit, Library, question_form
 from talkover.llm.phrases import Phrases
-from talkover.llm.sentences import with_full_stop
 from talkover.llm.small_talk import spoken_title
-from talkover.llm.words import STOPWORDS, contains_cjk, stem, tokens
 from talkover.messages import Source
 
 ANSWER_CONFIDENCE = 0.37
@@ -203,9 +203,9 @@ def _spoken_sentences(sentences: Sequence[Sentence]) -> tuple[str, ...]:
 def _source(passage: Passage, score: float) -> Source:
     text = " ".join(sentence.text for sentence in passage.sentences)
     snippet = text if len(text) <= SNIPPET_CHARACTERS else f"{text[:SNIPPET_CHARACTERS].rsplit(' ', 1)[0]} ..."
-    title = passage.section.heading or passage.document.title
-    path = passage.document.path
-    return Source(f"{path}#{title}-{passage.first}", title, path, snippet, round(score, 3))
+    document, heading = passage.document, passage.section.heading
+    place = f"{document.path}#{heading or document.title}-{passage.first}"
+    return Source(place, document.title, document.path, snippet, round(score, 3), text, heading)
 
 
 def _topic_called(library: Library, name: str) -> Document | None:

@@ -55,6 +55,8 @@ class _Call:
 class ChatStream:
     """One streamed completion. Feed it line by line, then `finish` it."""
 
+    offered: frozenset[str] | None = None
+    """functions that can be called; calls of others are left out, since nobody would ever answer them. None: all"""
     finish_reason: str | None = None
     done: bool = False
     """the server said that nothing more comes"""
@@ -71,7 +73,12 @@ class ChatStream:
     @property
     def is_empty(self) -> bool:
         """Whether nothing came that can be spoken or called."""
-        return not self._said and not any(call.name for call in self._calls)
+        return not self._said and not any(map(self._can_be_made, self._calls))
+
+    @property
+    def left_out_a_call(self) -> bool:
+        """Whether the model called a function it was not offered."""
+        return any(call.name and not self._can_be_made(call) for call in self._calls)
 
     @property
     def is_complete(self) -> bool:
@@ -104,8 +111,9 @@ class ChatStream:
                 call.arguments = "{}"
             yield from self._pieces(call)
         reason = FINISH_REASONS.get(self.finish_reason or "", "stop")
-        if reason == "stop" and any(call.name for call in self._calls):
-            reason = "tool_calls"
+        calls = any(map(self._can_be_made, self._calls))
+        if (reason, calls) in (("stop", True), ("tool_calls", False)):
+            reason = "tool_calls" if calls else "stop"
         yield LlmFinished(reason, self.usage)
 
     def _keep_plain(self, line: str) -> None:
@@ -196,7 +204,7 @@ class ChatStream:
         return call
 
     def _pieces(self, call: _Call) -> Iterator[LlmEvent]:
-        if not call.name:
+        if not self._can_be_made(call):
             return
         if not call.announced:
             call.announced = True
@@ -204,6 +212,9 @@ class ChatStream:
         if call.sent < len(call.arguments):
             yield LlmCall(call.index, call.name, call.arguments[call.sent :])
             call.sent = len(call.arguments)
+
+    def _can_be_made(self, call: _Call) -> bool:
+        return bool(call.name) and (self.offered is None or call.name in self.offered)
 
     def _count(self, usage: Any) -> None:
         if not isinstance(usage, dict):

@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from talkover.knowledge.words import STOPWORDS, plain_words, stem
 from talkover.llm.numbers import find_number
-from talkover.llm.words import STOPWORDS, plain_words, stem
+from talkover.llm.phrases import Phrases
 from talkover.messages import FunctionTool, Prompt, PromptCallOutput
 
 _NAME_PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
@@ -50,13 +51,18 @@ def demanded_call(prompt: Prompt, text: str) -> ToolCall | None:
 
 
 def meant_call(prompt: Prompt, text: str) -> ToolCall | None:
-    """A call the user's words clearly ask for: they hold every word of its name and all required arguments."""
+    """A call the user's words clearly ask for: they hold every word of its name and all required arguments.
+
+    A tool that says how users ask for it is called for those words alone.
+    """
     if prompt.tool_choice != "auto":
         return None
-    said = {stem(word) for word in plain_words(text)}
+    words = plain_words(text)
+    said = {stem(word) for word in words}
     for tool in prompt.tools:
         name = _telling_words(tool.name)
-        if not name or not name <= said:
+        is_meant = Phrases(tool.asked_by).fits(" ".join(words)) if tool.asked_by else name and name <= said
+        if not is_meant:
             continue
         arguments, missing = _arguments(tool, text)
         if not missing:
@@ -94,6 +100,8 @@ def _phrase(value: Any) -> str:
             fields: dict[str, Any] = value
             if fields.get("error"):
                 return f"That did not work: {_phrase(fields['error'])}"
+            if isinstance(results := fields.get("results"), list) and "notice" in fields:
+                return _found(results)
             told = {key: item for key, item in fields.items() if key not in ("ok", "success", "status")}
             if not told:
                 failed = fields.get("ok") is False or fields.get("success") is False
@@ -109,6 +117,15 @@ def _phrase(value: Any) -> str:
             return "nothing"
         case _:
             return str(value)
+
+
+def _found(results: list[Any]) -> str:
+    """The first result of a search that says anything, with where it stands."""
+    for result in results:
+        if isinstance(result, dict) and (text := result.get("snippet") or result.get("text")):
+            site = result.get("site")
+            return f"On {site} it says: {text}" if site else str(text)
+    return "The search found nothing"
 
 
 def _words(name: str) -> str:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from talkover.knowledge.sentences import split_sentences
 from talkover.llm.dialogue import Reply, Request
 from talkover.llm.knowledge import Library
 from talkover.llm.phrases import Phrases
 from talkover.llm.reading import continuation
 from talkover.llm.resuming import Script
-from talkover.llm.sentences import split_sentences
 
 MORE_SENTENCES = 3
 MAX_REPEATED_WORDS = 60

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
+from talkover.knowledge.words import plain_words
 from talkover.llm.phrases import Phrases
-from talkover.llm.words import plain_words
 from talkover.messages import Prompt, PromptMessage, Source
 
 Option = TypeVar("Option")

@@ -12,16 +12,17 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
 from talkover.config import Settings
 from talkover.engines import IsStale, LlmCall, LlmEvent, LlmFinished, LlmSources, LlmText
+from talkover.knowledge.documents import Document
+from talkover.knowledge.words import contains_cjk
 from talkover.llm import answers, chinese, clock, controls, counting, reading, small_talk, sums
 from talkover.llm.client_tools import demanded_call, meant_call, spoken_result
 from talkover.llm.dialogue import Reply, Request, latest_request
 from talkover.llm.knowledge import Library, load_library
-from talkover.llm.words import contains_cjk
 from talkover.messages import Prompt, PromptCallOutput, Usage
 from talkover.resources import knowledge_folder
 
@@ -36,17 +37,26 @@ _SAY_EXACTLY = re.compile(
 
 
 class EmbeddedResponder:
-    """Shared by all sessions; it only reads its library."""
+    """Shared by all sessions; it reads its library, and puts another one in its place when the documents change."""
 
     name = "embedded"
+    answers_from_documents = True
+    """no passages are searched for it: see `Engines.retriever`"""
 
     def __init__(self, library: Library, now: Callable[[], datetime]) -> None:
         self._library = library
         self._now = now
 
     def warmup(self) -> None:
-        self._library.search("What can you do?")
-        _ = self._library.scripts, self._library.has_cjk
+        _warm(self._library)
+
+    def use_documents(self, documents: Sequence[Document]) -> None:
+        """Answer from these documents from now on; answers under way end with those they began with."""
+        if tuple(documents) == self._library.documents:
+            return
+        library = Library(documents)
+        _warm(library)
+        self._library = library
 
     def close(self) -> None:
         """Holds nothing open."""
@@ -111,8 +121,13 @@ def create(settings: Settings) -> EmbeddedResponder:
     folder = knowledge_folder(settings.knowledge.path)
     library = load_library(folder)
     if not library.passages:
-        log.warning("knowledge.path: no Markdown document with text in %s, so no question can be answered", folder)
+        log.warning("knowledge.path: no document with text in %s, so no question can be answered", folder)
     return EmbeddedResponder(library, lambda: datetime.now().astimezone())
+
+
+def _warm(library: Library) -> None:
+    library.search("What can you do?")
+    _ = library.scripts, library.has_cjk
 
 
 def exact_words(instructions: str) -> str | None:

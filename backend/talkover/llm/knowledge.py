@@ -21,16 +21,17 @@ import numpy as np
 from bm25s import BM25
 from numpy.typing import NDArray
 
-from talkover.llm.documents import Document, Passage, load_documents, passages
-from talkover.llm.resuming import Script
-from talkover.llm.vocabulary import Notion, Vocabulary
-from talkover.llm.words import (
+from talkover.knowledge.documents import Document, Passage, passages
+from talkover.knowledge.folder import Limits, load_folder
+from talkover.knowledge.words import (
     STOPWORDS,
     contains_cjk,
     plain_words,
     stem,
     tokens,
 )
+from talkover.llm.resuming import Script
+from talkover.llm.vocabulary import Notion, Vocabulary
 
 logging.getLogger("bm25s").setLevel(logging.WARNING)  # the library sets its logger to DEBUG when imported
 
@@ -226,9 +227,9 @@ def question_form(text: str) -> str:
     return "yes or no" if words and words[0] in ("is", "does", "do", "can", "could", "are", "will") else ""
 
 
-def load_library(folder: Path) -> Library:
-    """Read and index a folder of Markdown files; a folder without any gives an empty library."""
-    return Library(load_documents(folder) if folder.is_dir() else ())
+def load_library(folder: Path, limits: Limits | None = None) -> Library:
+    """Read and index a folder of documents; a folder without any gives an empty library."""
+    return Library(load_folder(folder, limits) if folder.is_dir() else ())
 
 
 def _passage_stems(passage: Passage) -> list[str]:

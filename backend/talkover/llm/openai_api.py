@@ -19,10 +19,11 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from talkover.config import LlmSettings, Settings
-from talkover.engines import EngineFailed, IsStale, LlmEvent, LlmFinished
+from talkover.config import EndpointSettings, LlmSettings, Settings
+from talkover.engines import EngineFailed, IsStale, LlmEngine, LlmEvent, LlmFinished
 from talkover.event_loop import LoopThread, Stale, TooSlow
 from talkover.llm.chat_stream import ChatStream, StreamError
+from talkover.llm.failover import FailoverResponder
 from talkover.llm.prompt import chat_messages, chat_tool_choice, chat_tools
 from talkover.messages import Prompt
 from talkover.openai_endpoint import OPENAI_URL, Endpoint, Retryable, endpoint_at, transport_error
@@ -52,6 +53,7 @@ REFUSALS = {
     "tools": re.compile(
         r"(?:not|n't) support (?:tools|function)|tool.choice.{0,20}requires|tool-call-parser", re.IGNORECASE
     ),
+    "passages": re.compile(r"\broles?\b.{0,60}(?:tool|alternat)|tool.{0,40}\brole|tool_call", re.IGNORECASE),
 }
 """parts of a request that a server may refuse, and how its answer names them: the request is repeated without"""
 
@@ -67,13 +69,16 @@ def endpoint_from(settings: LlmSettings, environ: Mapping[str, str]) -> Endpoint
     return replace(endpoint, model=settings.model or environ.get("OPENAI_MODEL") or "")
 
 
+class _SearchImitated(Exception):
+    """The model wrote a call like the one that its passages were shown to come from."""
+
+
 class OpenAiResponder:
     """Shared by all sessions; as many responses side by side as the endpoint serves."""
 
     name = "openai"
 
     def __init__(self, settings: LlmSettings, endpoint: Endpoint) -> None:
-
         self._settings = settings
         self._endpoint = endpoint
         self._model = endpoint.model or None
@@ -100,13 +105,19 @@ class OpenAiResponder:
         deadline = time.monotonic() + settings.timeout_s
         first_token = min(deadline, time.monotonic() + settings.first_token_timeout_s)
         retries = 0
+        passages_as_call = True
         while True:
-            stream = ChatStream()
+            stream = ChatStream(frozenset(tool.name for tool in prompt.tools))
             try:
-                yield from self._attempt(prompt, stream, is_stale, first_token, deadline)
+                yield from self._attempt(prompt, passages_as_call, stream, is_stale, first_token, deadline)
                 return
             except Stale:
                 return
+            except _SearchImitated:
+                log.info("%s: the model asked for a search that was made; it is told so in another form", host)
+                passages_as_call = False
+                first_token = min(deadline, time.monotonic() + settings.first_token_timeout_s)
+                continue
             except TooSlow:
                 if stream.alive:
                     raise EngineFailed(
@@ -126,11 +137,17 @@ class OpenAiResponder:
                 return
 
     def _attempt(
-        self, prompt: Prompt, stream: ChatStream, is_stale: IsStale, first_token: float, deadline: float
+        self,
+        prompt: Prompt,
+        passages_as_call: bool,
+        stream: ChatStream,
+        is_stale: IsStale,
+        first_token: float,
+        deadline: float,
     ) -> Iterator[LlmEvent]:
-        """One request. Raises Stale, TooSlow, Retryable, EngineFailed."""
+        """One request. Raises Stale, TooSlow, Retryable, EngineFailed, _SearchImitated."""
         host = self._endpoint.host
-        response = self._open(prompt, is_stale, first_token)
+        response = self._open(prompt, passages_as_call, is_stale, first_token)
         broken_off = transport_error(response)
         try:
             lines = response.aiter_lines()
@@ -144,6 +161,11 @@ class OpenAiResponder:
                     until = min(deadline, time.monotonic() + self._settings.first_token_timeout_s)
             ending = list(stream.finish())
             finished = ending[-1]
+            if stream.left_out_a_call:
+                log.warning("%s: the model called a function that it was not offered", host)
+                if passages_as_call and prompt.passages is not None:
+                    yield from ending[:-1]
+                    raise _SearchImitated
             if stream.is_empty and isinstance(finished, LlmFinished) and finished.reason == "stop":
                 raise Retryable(f"{host}: empty answer")
             if not stream.is_complete:
@@ -156,7 +178,7 @@ class OpenAiResponder:
         finally:
             self._loop.start(response.aclose())
 
-    def _open(self, prompt: Prompt, is_stale: IsStale, until: float) -> Any:
+    def _open(self, prompt: Prompt, passages_as_call: bool, is_stale: IsStale, until: float) -> Any:
         """Send the request; the httpx response, whose body streams. What the server refuses is left out, also later."""
         import openai
 
@@ -165,14 +187,14 @@ class OpenAiResponder:
         opened: list[Any] = []
 
         async def send() -> None:
-            stream = await self._client.chat.completions.create(**self._request(prompt))
+            stream = await self._client.chat.completions.create(**self._request(prompt, passages_as_call))
             opened.append(stream.response)
 
         for _ in range(len(REFUSALS) + 1):
             try:
                 self._loop.wait(send(), is_stale, until)
             except openai.APIStatusError as error:
-                refused = self._newly_refused(error, prompt)
+                refused = self._newly_refused(error, prompt, passages_as_call)
                 if not refused:
                     raise self._status_failure(error) from None
                 log.info("%s does not take %s: left out from now on", self._endpoint.host, ", ".join(sorted(refused)))
@@ -186,8 +208,9 @@ class OpenAiResponder:
                 return opened[0]
         raise EngineFailed(f"{self._endpoint.host}: refuses the request in every form")
 
-    def _request(self, prompt: Prompt) -> dict[str, Any]:
-        request: dict[str, Any] = {"model": self._model, "messages": chat_messages(prompt), "stream": True}
+    def _request(self, prompt: Prompt, passages_as_call: bool) -> dict[str, Any]:
+        request: dict[str, Any] = {"model": self._model, "stream": True}
+        request["messages"] = chat_messages(prompt, passages_as_call and "passages" not in self._refused)
         if "stream_options" not in self._refused:
             request["stream_options"] = {"include_usage": True}
         if self._settings.temperature is not None and "temperature" not in self._refused:
@@ -207,11 +230,12 @@ class OpenAiResponder:
             request["tool_choice"] = chat_tool_choice(prompt.tool_choice)
         return request
 
-    def _newly_refused(self, error: APIStatusError, prompt: Prompt) -> frozenset[str]:
+    def _newly_refused(self, error: APIStatusError, prompt: Prompt, passages_as_call: bool) -> frozenset[str]:
         """What of the request the server says it does not take."""
         if error.status_code not in (400, 404, 422):
             return frozenset()
-        sent = self._request(prompt)
+        passages = ("passages",) if passages_as_call and prompt.passages is not None else ()
+        sent = {*self._request(prompt, passages_as_call), *passages} - self._refused
         said = f"{error.body} {error.message}"
         return frozenset(name for name, named in REFUSALS.items() if name in sent and named.search(said))
 
@@ -242,9 +266,31 @@ class OpenAiResponder:
         return [model.id for model in page.data or ()]
 
 
-def create(settings: Settings) -> OpenAiResponder:
+def create(settings: Settings) -> LlmEngine:
     """The engine for `settings.llm` and the environment. Raises EngineUnavailable without a key for OpenAI itself."""
-    return OpenAiResponder(settings.llm, endpoint_from(settings.llm, os.environ))
+    llm = settings.llm
+    if not llm.endpoints:
+        return OpenAiResponder(llm, endpoint_from(llm, os.environ))
+    # OPENAI_MODEL names a model of one server, not of all
+    environ = {name: value for name, value in os.environ.items() if name != "OPENAI_MODEL"}
+    one_each = [endpoint_settings(llm, endpoint) for endpoint in llm.endpoints]
+    if llm.base_url is not None:
+        one_each.insert(0, llm.model_copy(update={"endpoints": (), "max_retries": 0}))
+    engines = [OpenAiResponder(one, endpoint_from(one, environ)) for one in one_each]
+    return FailoverResponder(engines, llm.hedge_after_ms / 1000, llm.endpoint_rest_s)
+
+
+def endpoint_settings(llm: LlmSettings, endpoint: EndpointSettings) -> LlmSettings:
+    """The settings of one endpoint among several: it does not retry, the next one is asked instead."""
+    return llm.model_copy(
+        update={
+            "base_url": endpoint.base_url,
+            "model": endpoint.model or llm.model,
+            "api_key_env": endpoint.api_key_env,
+            "endpoints": (),
+            "max_retries": 0,
+        }
+    )
 
 
 def first_chat_model(offered: Sequence[str], is_openai: bool) -> str | None:

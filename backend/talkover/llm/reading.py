@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from talkover.knowledge.documents import Document
+from talkover.knowledge.words import STOPWORDS, likeness, stem, tokens
 from talkover.llm.dialogue import YES, Reply, Request, enumeration
-from talkover.llm.documents import Document
 from talkover.llm.knowledge import Library
 from talkover.llm.phrases import Phrases
-from talkover.llm.words import STOPWORDS, likeness, stem, tokens
 
 _STORY = Phrases(
     """

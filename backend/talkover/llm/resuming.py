@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 
-from talkover.llm.words import contains_cjk, plain_words
+from talkover.knowledge.words import contains_cjk, plain_words
 
 ANCHOR_WORDS = 8
 """how many of the last heard words identify the place"""

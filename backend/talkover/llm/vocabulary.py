@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from talkover.llm.words import STOPWORDS, SYNONYMS, bigrams, likeness, phonetic_key, stem, tokens
+from talkover.knowledge.words import STOPWORDS, SYNONYMS, bigrams, likeness, phonetic_key, stem, tokens
 
 SYNONYM = 0.75
 SOUNDS_ALIKE = 0.7

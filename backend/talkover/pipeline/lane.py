@@ -6,7 +6,9 @@ from typing import Any
 
 from talkover.engines import Engines, IsStale
 from talkover.messages import CallDelta, Output, ResponseRequest
+from talkover.pipeline.calls_ahead import CallsAhead
 from talkover.pipeline.cancel import Generations
+from talkover.pipeline.passages import PassageFinder
 from talkover.pipeline.responder import Responder
 from talkover.pipeline.sender import Sender
 from talkover.pipeline.stage import Emit, StageThread
@@ -30,7 +32,9 @@ class Lane:
         report: Emit,
         lead_ms: int | None,
         label: str,
+        passages: PassageFinder | None = None,
     ) -> None:
+        """`passages`: what answers are given from, closed by whoever made it."""
         self.generations = generations
         self.sender = Sender(lead_ms, self._call_waits)
         self._sending: StageThread[Any, Output] = StageThread(
@@ -40,7 +44,11 @@ class Lane:
             Synthesizer(engines.tts), self._sending.put, self._stale_check, TEXT_ITEMS, label
         )
         self._responding: StageThread[ResponseRequest, Any] = StageThread(
-            Responder(engines.llm), self._synthesizing.put, self._stale_check, REQUESTS, label
+            Responder(engines.llm, passages),
+            CallsAhead(self._synthesizing.put, report),
+            self._stale_check,
+            REQUESTS,
+            label,
         )
 
     def submit(self, request: ResponseRequest) -> bool:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import time
 from codecs import getincrementaldecoder
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from secrets import token_hex
 
 from talkover.engines import IsStale, LlmCall, LlmEngine, LlmFinished, LlmSources, LlmText
+from talkover.llm.grounding import Attribution, question_of
 from talkover.messages import (
     CallDelta,
     Output,
     ResponseEnd,
     ResponseRequest,
+    Source,
     SourcesFound,
     StageMark,
     TextDelta,
 )
+from talkover.pipeline.passages import PassageFinder
 from talkover.tts.segment import Segmenter
 
 INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
@@ -54,8 +57,10 @@ class Responder:
 
     name = "responder"
 
-    def __init__(self, engine: LlmEngine) -> None:
+    def __init__(self, engine: LlmEngine, passages: PassageFinder | None = None) -> None:
+        """`passages`: of the documents that the engine is to answer from."""
         self._engine = engine
+        self._passages = passages
 
     def process(self, item: ResponseRequest, is_stale: IsStale) -> Iterator[ResponseRequest | Output]:
         yield item
@@ -65,13 +70,24 @@ class Responder:
             yield from self._rest(item, segmenter, Utf16Pairs())
             yield ResponseEnd(item.generation, item.response_id)
             return
-        yield from self._think(item, is_stale)
+        yield from self._think(self._with_passages(item, is_stale), is_stale)
 
     def reset(self) -> None:
         """Nothing is kept between responses."""
 
+    def _with_passages(self, item: ResponseRequest, is_stale: IsStale) -> ResponseRequest:
+        """The request with what the documents hold for it; the conversation itself never gets to hold it."""
+        question = question_of(item.prompt.messages)
+        if self._passages is None or not question or not self._passages.has_documents:
+            return item
+        passages = self._passages.passages(question, is_stale)
+        prompt = replace(item.prompt, passages=passages, only_documents=self._passages.options.only_documents)
+        return replace(item, prompt=prompt)
+
     def _think(self, item: ResponseRequest, is_stale: IsStale) -> Iterator[Output]:
         segmenter, pairs = Segmenter(), Utf16Pairs()
+        question = question_of(item.prompt.messages)
+        attribution = Attribution(question, item.prompt.passages or ())
         call: _Call | None = None
         finished = LlmFinished()
         first = True
@@ -84,7 +100,10 @@ class Responder:
                     if call is not None:
                         yield self._call_end(item, call)
                         call = None
-                    yield from self._text(item, segmenter, pairs.feed(text))
+                    piece = pairs.feed(text)
+                    if used := attribution.feed(piece):
+                        yield self._sources(item, "documents", question, used)
+                    yield from self._text(item, segmenter, piece)
                 case LlmCall():
                     if call is None or event.index != call.index:
                         if call is not None:
@@ -96,18 +115,13 @@ class Responder:
                     if arguments := call.pairs.feed(event.arguments):
                         yield self._call_piece(item, call, arguments, last=False)
                 case LlmSources(kind, query, sources):
-                    yield SourcesFound(
-                        item.generation,
-                        item.response_id,
-                        f"search_{token_hex(10)}",
-                        "web" if kind == "web" else "documents",
-                        query,
-                        sources,
-                    )
+                    yield self._sources(item, kind, query, sources)
                 case LlmFinished():
                     finished = event
         if call is not None:
             yield self._call_end(item, call)
+        if used := attribution.flush():
+            yield self._sources(item, "documents", question, used)
         yield from self._rest(item, segmenter, pairs)
         reason = INCOMPLETE.get(finished.reason)
         status = "incomplete" if reason else "completed"
@@ -123,6 +137,12 @@ class Responder:
             yield from self._text(item, segmenter, left)
         for segment in segmenter.flush():
             yield TextDelta(item.generation, item.response_id, segment, time.monotonic())
+
+    @staticmethod
+    def _sources(item: ResponseRequest, kind: str, query: str, sources: tuple[Source, ...]) -> SourcesFound:
+        search_id = f"search_{token_hex(10)}"
+        place = "web" if kind == "web" else "documents"
+        return SourcesFound(item.generation, item.response_id, search_id, place, query, sources)
 
     @staticmethod
     def _call_piece(item: ResponseRequest, call: _Call, arguments: str, last: bool) -> CallDelta:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from talkover.messages import ResponseRequest, SpeechDropped, SpeechSegment, TurnQuestion, VoiceQuestion
+from talkover.messages import (
+    Prompt,
+    ResponseRequest,
+    SpeechDropped,
+    SpeechSegment,
+    TurnQuestion,
+    VoiceQuestion,
+)
 from talkover.metrics import Timeline
 from talkover.realtime.fields import JsonObject
 from talkover.realtime.ids import Prefix
+from talkover.tools.tool import Tool
 
 NextId = Callable[[Prefix], str]
 
@@ -29,6 +37,47 @@ class Recognize:
     """Hand speech to the recognizer."""
 
     item: SpeechSegment | SpeechDropped
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """Search the documents for what the user seems to ask, so that it is found when the answer is due."""
+
+    question: str
+
+
+@dataclass(frozen=True, slots=True)
+class UseMemory:
+    """Read what is remembered of a caller and report a `CallerKnown`, after the change that is asked for."""
+
+    caller: str
+    change: Literal["none", "remember", "forget"] = "none"
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Summarize:
+    """Have a model summarise the older part of the conversation, and report a `SummaryMade`."""
+
+    prompt: Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class RunTool:
+    """Run a server-side tool and report a `ToolFinished`."""
+
+    run_id: int
+    tool: Tool
+    arguments: dict[str, Any]
+    idempotency_key: str
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class StopTool:
+    """Nobody waits for its result any more."""
+
+    run_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +194,17 @@ class StageError:
     stage: str
 
 
+Counted = ResponseFinished | TurnFinished | BargedIn | WentOn | Speculated | Interjected | StaleDropped | StageError
+"""what only the metrics and the log are told of"""
+
 Action = (
     Send
     | Recognize
+    | LookUp
+    | Summarize
+    | UseMemory
+    | RunTool
+    | StopTool
     | AskTurnModel
     | AskSpeakerModel
     | Respond
@@ -155,15 +212,8 @@ Action = (
     | ReplaceLane
     | ReplaceRecognizer
     | Close
-    | ResponseFinished
-    | TurnFinished
-    | BargedIn
-    | WentOn
-    | Speculated
-    | Interjected
     | Commit
-    | StaleDropped
-    | StageError
+    | Counted
 )
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from talkover.audio import INPUT_RATE_HZ, Resampler, encode
+from talkover.llm.history import History, Piece
+from talkover.llm.summary import summary_prompt
+from talkover.llm.token_estimate import estimated_tokens
 from talkover.messages import (
     AudioFormat,
     Prompt,
@@ -16,6 +19,7 @@ from talkover.messages import (
     PromptCallOutput,
     PromptMessage,
     Samples,
+    SummaryMade,
 )
 from talkover.pipeline.ledger import HeardLedger
 from talkover.realtime.errors import ProtocolError, invalid_value
@@ -45,10 +49,11 @@ class Entry:
     filler_chars: int = 0
     """at its head, said to bridge the wait: the user heard them, the LLM never said them"""
     is_interjection: bool = False
-    """all of it is none of the LLM's, see `Behaviour`"""
+    """all of it is none of the LLM's, see `phrases.py`"""
     uncertain: bool = False
     emotion: str | None = None
     events: tuple[str, ...] = ()
+    language: str | None = None
     audio: NDArray[np.int16] | None = None
     """(n,) at 16 kHz, of user speech"""
     audio_format: AudioFormat = field(default_factory=AudioFormat)
@@ -72,6 +77,18 @@ class Entry:
         text = self.item.text
         return text if self.heard_chars is None else text[: self.heard_chars].rstrip()
 
+    @property
+    def own_text(self) -> str:
+        """What was heard of the speaker's own words, without anything said to fill a wait."""
+        if self.is_interjection:
+            return ""
+        return self.heard_text[self.filler_chars :].lstrip() if self.filler_chars else self.heard_text
+
+    @property
+    def is_of_llm_or_user(self) -> bool:
+        """It counts for the LLM: no message of the agent without a word of its own."""
+        return self.item.type != "message" or self.item.role != "assistant" or bool(self.own_text)
+
 
 class Conversation:
     """The default conversation of a session. Bounded: the oldest items are forgotten first."""
@@ -80,6 +97,10 @@ class Conversation:
         self.id = conversation_id
         self._entries: dict[str, Entry] = {}
         self._order: list[str] = []
+        self.history: History | None = None
+        """keeps prompts within their budget; None: they hold all there is"""
+        self.known: tuple[str, ...] = ()
+        """what the caller agreed to have remembered earlier"""
 
     def __contains__(self, item_id: str) -> bool:
         return item_id in self._entries
@@ -90,6 +111,15 @@ class Conversation:
     @property
     def last_id(self) -> str | None:
         return self._order[-1] if self._order else None
+
+    def newest_first(self) -> Iterator[Entry]:
+        """All entries, from the end."""
+        return (self._entries[item_id] for item_id in reversed(self._order))
+
+    def last_user_text(self) -> str:
+        """What the user said last; empty when nothing was said."""
+        entries = (self._entries[item_id].item for item_id in reversed(self._order))
+        return next((item.text for item in entries if item.role == "user" and item.text.strip()), "")
 
     def previous_id(self, item_id: str) -> str | None:
         index = self._order.index(item_id)
@@ -164,7 +194,7 @@ class Conversation:
     def prompt(self, plan: ResponsePlan, *coming: PromptMessage) -> Prompt:
         """What the LLM gets to see: what was said by the user and what was heard of us, and what is about to be."""
         if plan.input is None:
-            entries = [self._entries[item_id] for item_id in self._order]
+            entries = self._entries_within_budget()
         else:
             inputs = [self._input(element) for element in plan.input]
             entries = [entry for entry in inputs if entry is not None]
@@ -175,7 +205,34 @@ class Conversation:
             tool_choice=plan.tool_choice,
             max_output_tokens=plan.max_output_tokens,
             spoken=plan.modality == "audio",
+            summary=self.history.summary if self.history is not None and plan.input is None else "",
+            known=self.known if plan.input is None else (),
         )
+
+    def summary_wanted(self) -> Prompt | None:
+        """What to ask a model for, so that later prompts stay within their budget; None when nothing is due."""
+        if self.history is None or (span := self.history.to_summarise(self._pieces())) is None:
+            return None
+        entries = [self._entries[item_id] for item_id in self._order[slice(*span)]]
+        return summary_prompt(self.history.summary, tuple(prompt_messages(entries)))
+
+    def summarised(self, made: SummaryMade) -> None:
+        """What was asked for came, or failed."""
+        if self.history is not None and made.text:
+            self.history.summarised(made.text)
+        elif self.history is not None:
+            self.history.failed(self._pieces())
+
+    def _entries_within_budget(self) -> list[Entry]:
+        start = 0 if self.history is None else self.history.start(self._pieces())
+        return [self._entries[item_id] for item_id in self._order[start:]]
+
+    def _pieces(self) -> list[Piece]:
+        """The conversation as far as its size matters."""
+        return [
+            Piece(item_id, estimated_tokens(_all_text(entry.item)), entry.item.role == "user")
+            for item_id, entry in ((item_id, self._entries[item_id]) for item_id in self._order)
+        ]
 
     def check_inputs(self, plan: ResponsePlan) -> None:
         """Raises ProtocolError when the plan refers to an unknown item."""
@@ -201,9 +258,13 @@ class Conversation:
         )
 
 
+def _all_text(item: Item) -> str:
+    return "".join((item.text, item.arguments or "", item.output or ""))
+
+
 def prompt_messages(entries: Iterable[Entry]) -> Iterable[PromptMessage | PromptCall | PromptCallOutput]:
-    """Entries as prompt messages; unfinished and unheard ones are left out."""
-    for entry in entries:
+    """Entries as prompt messages; unfinished and unheard ones are left out, and what only filled a wait."""
+    for entry in results_with_calls([entry for entry in entries if entry.is_of_llm_or_user]):
         item = entry.item
         match item.type:
             case "function_call":
@@ -212,9 +273,37 @@ def prompt_messages(entries: Iterable[Entry]) -> Iterable[PromptMessage | Prompt
             case "function_call_output":
                 yield PromptCallOutput(item.call_id or "", item.output or "")
             case "message":
-                text = entry.heard_text[entry.filler_chars :].lstrip() if entry.filler_chars else entry.heard_text
-                if entry.is_interjection or (item.role == "assistant" and not text):
-                    continue
                 yield PromptMessage(
-                    item.role or "user", text, entry.cut_off, entry.uncertain, entry.emotion, entry.events
+                    item.role or "user",
+                    entry.own_text,
+                    entry.cut_off,
+                    entry.uncertain,
+                    entry.emotion,
+                    entry.events,
+                    entry.language,
                 )
+
+
+def results_with_calls(entries: list[Entry]) -> Iterator[Entry]:
+    """Entries in order, but a function call that had to wait for its output stands where that came.
+
+    What was said meanwhile comes first then: to the LLM the result is the newest thing, though the call is not.
+    """
+    late: dict[str, Entry] = {}
+    said_since: set[str] = set()
+    calls: dict[str, Entry] = {}
+    for entry in entries:
+        call_id = entry.item.call_id or ""
+        if entry.item.type == "function_call":
+            calls[call_id] = entry
+        elif entry.item.type == "message":
+            said_since |= calls.keys()
+        elif call_id in calls and call_id in said_since:
+            late[call_id] = calls[call_id]
+    for entry in entries:
+        call_id = entry.item.call_id or ""
+        if entry.item.type == "function_call" and late.get(call_id) is entry:
+            continue
+        if entry.item.type == "function_call_output" and call_id in late:
+            yield late[call_id]
+        yield entry

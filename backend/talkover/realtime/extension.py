@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
+from typing import Any
 
-from talkover.messages import SourcesFound, Transcript, Word
+from talkover.messages import Source, SourcesFound, Transcript, Word
 from talkover.realtime.actions import Outbox
+from talkover.realtime.conversation import Conversation
 from talkover.realtime.fields import JsonObject
 from talkover.realtime.response import Response
 from talkover.realtime.settings import S2s
+from talkover.realtime.tool_runs import Call
 
 DUCKED_GAIN = 0.25
 DUCK_RAMP_MS = 40
 RELEASE_RAMP_MS = 120
+MAX_HANDED_OVER = 40
+"""newest items that a human gets to see"""
+MAX_QUOTED_CHARACTERS = 1500
+"""of a passage, for people to read"""
 PAUSE_FADE_MS = 20
 """hides the click; what is faded out is played again when the fade comes back in"""
 
@@ -66,16 +74,7 @@ class Extension:
             self._outbox.send(
                 {"type": "s2s.response.search_started", **search, "kind": found.kind, "query": found.query}
             )
-            sources: list[JsonObject] = [
-                {
-                    "id": source.id,
-                    "title": source.title,
-                    "path": source.path,
-                    "snippet": source.snippet,
-                    "score": round(source.score, 4),
-                }
-                for source in found.sources
-            ]
+            sources = [_source(source) for source in found.sources]
             error = {} if found.error is None else {"error": found.error}
             self._outbox.send({"type": "s2s.response.sources", **search, "sources": sources, **error})
 
@@ -129,6 +128,27 @@ class Extension:
                 }
             )
 
+    def tool(self, state: str, call: Call, **details: Any) -> None:
+        """What a server-side tool does: started, asked (for consent), finished or failed."""
+        if self.wants("tools"):
+            place: JsonObject = {"response_id": call.batch, "item_id": call.item_id, "call_id": call.call_id}
+            self._outbox.send({"type": f"s2s.tool.{state}", **place, "name": call.name, **details})
+
+    def handover(self, reason: str, conversation: Conversation) -> None:
+        """A human shall take over: why, and what was said so far."""
+        if self.wants("call"):
+            said: list[JsonObject] = [
+                {"role": entry.item.role, "text": entry.own_text[:MAX_QUOTED_CHARACTERS]}
+                for entry in islice(conversation.newest_first(), MAX_HANDED_OVER)
+                if entry.item.type == "message" and entry.own_text
+            ]
+            self._outbox.send({"type": "s2s.handover", "reason": reason, "said": said[::-1]})
+
+    def call_ended(self) -> None:
+        """The agent hangs up; the connection is closed next."""
+        if self.wants("call"):
+            self._outbox.send({"type": "s2s.call.ended"})
+
     def decided(self, decision: str, reason: str, at_ms: float, **details: object) -> None:
         """What turn taking did, and on which grounds; `at_ms` on the clock of the user's audio."""
         if self.wants("decisions"):
@@ -162,3 +182,17 @@ class Extension:
                     ),
                 }
             )
+
+
+def _source(source: Source) -> JsonObject:
+    """A web page is named by its URL, a document by its path; what is not known is left out."""
+    place = "url" if source.path.startswith(("http://", "https://")) else "path"
+    more = {"heading": source.heading, "location": source.location, "text": source.text[:MAX_QUOTED_CHARACTERS]}
+    return {
+        "id": source.id,
+        "title": source.title,
+        place: source.path,
+        "snippet": source.snippet,
+        "score": round(source.score, 4),
+        **{name: value for name, value in more.items() if value},
+    }

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from talkover.metrics import Timeline
 from talkover.pipeline.receiver import Receiver
-from talkover.realtime.actions import Close, Interjected, Outbox
+from talkover.realtime.actions import Interjected, Outbox
 from talkover.realtime.answers import Answers
 from talkover.realtime.behaviour import (
     Behaviour,
@@ -23,7 +23,7 @@ from talkover.realtime.behaviour import (
     Waiting,
 )
 from talkover.realtime.extension import Extension
-from talkover.realtime.phrases import Kind
+from talkover.realtime.phrases import METADATA_KEY, Kind
 from talkover.realtime.settings import ResponsePlan
 from talkover.realtime.user_turns import UserTurn, UserTurns
 from talkover.tts.language import language_of
@@ -31,8 +31,6 @@ from talkover.vad.lexical import looks_finished
 
 STILL_LISTENING_S = 2.0
 """without audio for longer nobody is listened to: a muted or closed microphone, or a client that only types"""
-METADATA_KEY = "talkover"
-"""names the kind of phrase in the metadata of a response that is no answer"""
 
 
 class Listening:
@@ -56,7 +54,8 @@ class Listening:
         self._extension = extension
         self._outbox = outbox
         self._plan = plan
-        self._language = "en"
+        self.language = "en"
+        """base language of what the user said last"""
         self._heard_ms = 0.0
         self._heard_at_s = -math.inf
         self.due_s = math.inf
@@ -73,11 +72,11 @@ class Listening:
     def heard(self, text: str, language: str | None) -> None:
         """What the user said last; `language` is a BCP 47 tag, None where nobody knows."""
         if text:
-            self._language = language_of(text, language)
+            self.language = language_of(text, language)
 
     def watch(self, answering: UserTurn | None, quiet_from_s: float | None, now_s: float) -> bool:
         """Say what is due. `answering` is the turn that is answered, `quiet_from_s` when nobody spoke and nothing was
-        due. True when the call is over."""
+        due. True when the agent hangs up."""
         if self._answers.interjections.lost:
             self._behaviour.forget_prepared(now_s)
         facts = self._facts(answering, quiet_from_s, now_s)
@@ -93,7 +92,6 @@ class Listening:
                 case Say(kind, text):
                     self._say(kind, text, now_s)
                 case HangUp():
-                    self._outbox.act(Close(1000, "the user is silent"))
                     return True
         if decisions:
             facts = self._facts(answering, None, now_s)
@@ -108,11 +106,11 @@ class Listening:
             waiting=self._waiting(answering),
             speaking=self._speaking(),
             quiet_from_s=quiet_from_s,
-            sounds_until_s=answers.playback.ends_s(),
+            sounds_until_s=answers.sounds_until_s,
             is_listening=now_s - self._heard_at_s <= STILL_LISTENING_S,
             is_ready=answers.interjections.is_ready,
             can_prepare=answers.is_aside_free,
-            language=self._language,
+            language=self.language,
         )
 
     def _waiting(self, answering: UserTurn | None) -> Waiting | None:

@@ -64,7 +64,9 @@ class Response:
         self.entry: Entry | None = None
         """the newest message, with its ledger"""
         self.is_interjection = False
-        """a re-prompt and the like: what it says is none of the LLM's"""
+        """a re-prompt, the bridge of a tool's wait and the like: what it says is none of the LLM's"""
+        self.has_called_server = False
+        """tools run for it: the wait from there on is theirs"""
         self._call_arguments = ""
         self._segment_offset = 0
         """characters put before the segment's own text, less those it lost at its beginning"""
@@ -146,6 +148,23 @@ class Response:
             {"type": "response.function_call_arguments.done", **place, "name": delta.name, "arguments": arguments}
         )
         self._finish_item(item.with_arguments(arguments).with_status("completed"), index)
+
+    def call_for_server(self, delta: CallDelta) -> Item | None:
+        """A function call that the server runs itself; the item once it is complete.
+
+        It enters the conversation, and is no output of the response: clients run what they find there.
+        """
+        self._call_arguments += delta.arguments
+        if not delta.last or self._conversation is None:
+            return None
+        arguments, self._call_arguments = self._call_arguments or "{}", ""
+        self._close_message("completed")
+        self.has_called_server = True
+        item = Item(new_id("item_"), "function_call", call_id=delta.call_id, name=delta.name, arguments=arguments)
+        previous = self._conversation.append(Entry(item))
+        for event_type in ("conversation.item.added", "conversation.item.done"):
+            self._outbox.send({"type": event_type, "previous_item_id": previous, "item": item.wire()})
+        return item
 
     # ------------------------------------------------------------------------------------------------------ end
 

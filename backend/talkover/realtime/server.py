@@ -17,7 +17,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from talkover.engines import Engines
 from talkover.metrics import Metrics
 from talkover.realtime.beta import to_beta
-from talkover.realtime.session import SessionOptions
+from talkover.realtime.session_options import SessionOptions
 from talkover.realtime.session_thread import SessionThread
 
 log = logging.getLogger(__name__)

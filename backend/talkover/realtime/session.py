@@ -1,41 +1,39 @@
 """The protocol core of one session: client frames, stage reports and time in, actions out.
 
-No socket, thread, clock or model: the shell (`server.py`) calls `handle` with what happened and the monotonic time, and
-carries out the actions it returns. All state of the session lives here and is changed by one thread.
+No socket, thread, clock or model: the shell (`session_thread.py`) calls `handle` with what happened and the monotonic
+time, and carries out the actions it returns. All state of the session lives here and below; one thread changes it.
 
-An answer is *due* once a user turn was understood. It is started as soon as the line is free: nobody speaks, no
-transcript is awaited, no response is active. So two utterances in a row get one answer, a cough that interrupts an
-answer nothing was heard of does not lose it, and a response that may not be interrupted is waited for.
+What happened goes to the part that it concerns: the user's audio to `Hearing`, words to `UserTurns`, what the pipeline
+made to `Answers`. Then `Floor` says who speaks next.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Literal
-
-import numpy as np
+from dataclasses import replace
 
 from talkover.engines import VadStream
+from talkover.llm.history import History
 from talkover.messages import (
+    CallAhead,
+    CallerKnown,
     Output,
-    PromptMessage,
-    Samples,
+    ResponseEnd,
     StageFailed,
+    SummaryMade,
+    ToolFinished,
     Transcript,
     TurnOpinion,
     VoiceOpinion,
-    VoiceQuestion,
 )
 from talkover.metrics import Timeline
 from talkover.pipeline.cancel import Generations
-from talkover.pipeline.far_end import CaptureClock, FarEnd
-from talkover.pipeline.receiver import InputOverflow, Receiver, ReceiverEvent, SpeechPiece
-from talkover.realtime.actions import Action, AskSpeakerModel, AskTurnModel, Close, NextId, Outbox, StageError
+from talkover.pipeline.receiver import Receiver
+from talkover.realtime.actions import Action, Close, NextId, Outbox, StageError, Summarize
 from talkover.realtime.answers import Answers
-from talkover.realtime.behaviour import Manners
-from talkover.realtime.conversation import Conversation, Entry, prompt_messages
-from talkover.realtime.decisions import taken
+from talkover.realtime.call import Call
+from talkover.realtime.caller_memory import CallerMemory
+from talkover.realtime.conversation import Conversation, Entry
+from talkover.realtime.early_work import EarlyWork
 from talkover.realtime.errors import ProtocolError
 from talkover.realtime.events import (
     AudioAppend,
@@ -54,74 +52,23 @@ from talkover.realtime.events import (
 )
 from talkover.realtime.extension import Extension
 from talkover.realtime.fields import JsonObject
+from talkover.realtime.floor import Floor
+from talkover.realtime.hearing import Hearing
 from talkover.realtime.ids import new_id
 from talkover.realtime.items import ContentPart, Item
 from talkover.realtime.listening import Listening
-from talkover.realtime.settings import ResponseOptions, ResponsePlan, SessionSettings, TurnDetection
+from talkover.realtime.server_tools import ServerTools
+from talkover.realtime.session_options import SessionOptions
+from talkover.realtime.settings import ResponseOptions, ResponsePlan, SessionSettings
 from talkover.realtime.situation import Situation
-from talkover.realtime.speculation import MAX_TRIES
-from talkover.realtime.user_turns import UserTurn, UserTurns, prompt_message
-from talkover.vad.addressed import is_addressed
+from talkover.realtime.user_turns import UserTurn, UserTurns
 from talkover.vad.decision_log import Write
-from talkover.vad.echo import ADAPTS_WITHIN_S, EchoCanceller
-from talkover.vad.endpointing import TurnOptions
-from talkover.vad.lexical import looks_finished
-from talkover.vad.turn_events import (
-    InterruptionConfirmed,
-    LikelyEnd,
-    OnsetDropped,
-    SpeechEnded,
-    SpeechOnset,
-    SpeechResumed,
-    SpeechRetracted,
-    SpeechStarted,
-)
-
-WORTH_PREPARING = 0.3
-"""how finished an utterance must look for its answer to be prepared"""
-MAX_IDLE_PROMPTS = 3
-"""times in a row that silence is answered before the agent just waits"""
-
-NOT_UNDERSTOOD = "Sorry, I could not hear that properly. Could you say it again?"
-"""spoken when recognition failed: the user must not wait for an answer that never comes"""
 
 RECOGNIZER = "recognizer"
 """the stage without which there is no turn"""
-LEARNT_FROM_S = 1.5
-"""audio of a turn, pre-roll included, that the caller's voice is learnt from"""
-MAX_TURN_MESSAGES = 6
-"""of the conversation that a turn model gets to see"""
 
-Report = Transcript | TurnOpinion | VoiceOpinion | Output
+Report = Transcript | TurnOpinion | VoiceOpinion | SummaryMade | CallerKnown | ToolFinished | CallAhead | Output
 Frame = str | bytes
-
-
-@dataclass(frozen=True, slots=True)
-class SessionOptions:
-    """What the server decides for every session."""
-
-    model: str
-    expires_at: int
-    """seconds since the epoch, as told to the client"""
-    lifetime_s: float
-    settings: SessionSettings
-    vad_options: TurnOptions
-    """thresholds the protocol has no field for"""
-    pre_roll_ms: int
-    asr_timeout_s: float
-    response_timeout_s: float
-    """without any progress of the pipeline for so long a response has failed"""
-    resolve_voice: Callable[[str], str | None]
-    info: JsonObject
-    """told to clients of the extension"""
-    echo_canceller: Callable[[], EchoCanceller] | None = None
-    """makes one for a session; None: clients have to cancel their echo themselves"""
-    turn_model: Literal["hears", "reads"] | None = None
-    """what the turn model judges by; None: there is none"""
-    knows_voices: bool = False
-    """there is a speaker model"""
-    manners: Manners = Manners()
-    """what the agent does while it has no answer to give"""
 
 
 class RealtimeSession:
@@ -141,44 +88,43 @@ class RealtimeSession:
         self._options = options
         self._next_id = next_id
         self._settings = options.settings
-        self._outbox = Outbox(next_id)
-        self._extension = Extension(self._outbox, options.info)
-        self._conversation = Conversation(next_id("conv_"))
-        self._receiver = Receiver(vad, record)
-        self._capture_clock = CaptureClock()
-        self._turns = UserTurns(
-            self._conversation,
-            self._receiver,
-            self._outbox,
-            self._extension,
-            next_id,
-            options.asr_timeout_s,
-            self._turn_done,
-        )
-        self._answers = Answers(
-            self._conversation, self._outbox, self._extension, main, aside, next_id, options.response_timeout_s
-        )
-        self._situation = Situation(self._conversation)
-        self._listening = Listening(
-            options.manners, self._answers, self._turns, self._receiver, self._extension, self._outbox, self._plan
-        )
-        self._due: UserTurn | None = None
-        self._answering: UserTurn | None = None
-        self._apology_due = False
-        self._passed_over_s: float | None = None
-        """when a turn was last taken for somebody else's"""
-        self._idle_from_s: float | None = None
-        self._idle_prompts = 0
         self._expires_s = 0.0
         self._closed = False
-        self._apply_echo_cancellation()
-        self._apply_turn_detection(None, 0.0)
+        outbox = self._outbox = Outbox(next_id)
+        extension = self._extension = Extension(outbox, options.info)
+        conversation = self._conversation = Conversation(next_id("conv_"))
+        if options.history_tokens is not None:
+            conversation.history = History(options.history_tokens)
+        receiver = self._receiver = Receiver(vad, record)
+        turns = self._turns = UserTurns(
+            conversation, receiver, outbox, extension, next_id, options.asr_timeout_s, self._turn_done
+        )
+        answers = self._answers = Answers(
+            conversation, outbox, extension, main, aside, next_id, options.response_timeout_s
+        )
+        self._tools = answers.server_tools = ServerTools(
+            conversation, outbox, extension, next_id, options.toolbox, options.tool_limits, self.id
+        )
+        self._memory = CallerMemory(options.memory is not None, options.memory_tools, conversation, outbox)
+        self._situation = Situation(conversation)
+        self._situation.expect_for(options.settings.server_tools)
+        self._call = Call(options.greeting)
+        self._listening = Listening(options.manners, answers, turns, receiver, extension, outbox, self._plan)
+        self._floor = Floor(
+            conversation, turns, answers, self._tools, self._call, self._listening, extension, self._plan
+        )
+        self._early_work = EarlyWork(options, conversation, turns, answers, outbox, self._plan)
+        self._hearing = Hearing(
+            options, receiver, self._situation, turns, answers, self._floor, self._early_work, extension, outbox
+        )
+        self._hearing.configure(self._settings, None, 0.0)
 
     # --------------------------------------------------------------------------------------------- for the shell
 
     def open(self, now_s: float) -> list[Action]:
         """The connection is there."""
         self._expires_s = now_s + self._options.lifetime_s
+        self._call.opened(now_s)
         self._outbox.send({"type": "session.created", "session": self._session_wire()})
         return self._outbox.take()
 
@@ -191,32 +137,24 @@ class RealtimeSession:
             return []
         if isinstance(happened, (str, bytes)):
             self._frame(happened, now_s)
-        elif isinstance(happened, Transcript):
-            if self._turns.transcript(happened, now_s) and happened.final:
-                self._ask_turn_model(reads=True)
-                self._speculate(happened)
-        elif isinstance(happened, TurnOpinion):
-            self._turns.opinion(happened)
-        elif isinstance(happened, VoiceOpinion):
-            self._turns.voice_opinion(happened)
-        elif isinstance(happened, StageFailed) and happened.response_id is None:
-            self._outbox.act(StageError(happened.stage))
-            if happened.stage == RECOGNIZER:  # the models beside it only fall silent
-                self._turns.failed(happened.item_id, happened.error, now_s)
         elif happened is not None:
-            self._answers.take(happened, now_s)
-        if self._receiver.is_busy:
-            self._hear(now_s)
-        self._watch(now_s)
-        self._answer_if_due(now_s)
-        if not self._closed:
-            self._closed = self._listening.watch(self._answering, self._quiet_from_s(), now_s)
+            self._report(happened, now_s)
+        if self._hearing.is_busy:
+            self._hearing.step(now_s)
+        self._turns.watch(now_s)
+        self._answers.watch(now_s)
+        if now_s >= self._expires_s:
+            self._outbox.send(ProtocolError("session_expired", "The session has reached its maximum duration").event())
+            self._close(1001, "session expired")
+        elif (hangs_up := self._floor.watch(self._add_silence, now_s)) is not None:
+            self._extension.call_ended()
+            self._close(1000, hangs_up)
         return self._outbox.take()
 
     @property
     def ready_for_frames(self) -> bool:
         """False while audio of an earlier frame is still being worked off."""
-        return not self._receiver.is_busy
+        return not self._hearing.is_busy
 
     @property
     def awaits_words(self) -> bool:
@@ -225,13 +163,11 @@ class RealtimeSession:
 
     def wait_s(self, now_s: float) -> float:
         """Seconds after which `handle(None)` is due at the latest."""
-        if self._receiver.is_busy:
+        if self._hearing.is_busy:
             return 0.0
-        deadlines = [self._expires_s, self._listening.due_s, *self._turns.deadlines_s(), *self._answers.deadlines_s()]
-        idle_at_s = self._idle_at_s()
-        if idle_at_s is not None:
-            deadlines.append(idle_at_s)
-        return max(0.0, min(deadlines) - now_s)
+        parts = (self._turns, self._answers, self._floor)
+        due_s = min(self._expires_s, *(at_s for part in parts for at_s in part.deadlines_s()))
+        return max(0.0, due_s - now_s)
 
     def refuse(self, response_id: str, now_s: float) -> list[Action]:
         """The pipeline did not take a request."""
@@ -241,6 +177,40 @@ class RealtimeSession:
         if not self._answers.speculation.refused(response_id) and active is not None and active.id == response_id:
             self._answers.refuse(active, now_s)
         return self._outbox.take()
+
+    # --------------------------------------------------------------------------------------------- stage reports
+
+    def _report(self, report: Report, now_s: float) -> None:
+        match report:
+            case Transcript():
+                if self._turns.transcript(report, now_s):
+                    self._early_work.words(report, self._floor.can_prepare)
+            case TurnOpinion():
+                self._turns.opinion(report)
+            case VoiceOpinion():
+                self._turns.voice_opinion(report)
+            case StageFailed(response_id=None):
+                self._outbox.act(StageError(report.stage))
+                if report.stage == RECOGNIZER:  # the models beside it only fall silent
+                    self._turns.failed(report.item_id, report.error, now_s)
+            case ToolFinished():
+                self._floor.tool_finished(report, now_s)
+                self._memory.signalled(report.signal)
+            case CallAhead():
+                self._floor.called_ahead(report, now_s)
+            case CallerKnown():
+                self._memory.known(report)
+            case SummaryMade():
+                self._conversation.summarised(report)
+            case _:
+                self._answers.take(report, now_s)
+                if isinstance(report, ResponseEnd) and (prompt := self._conversation.summary_wanted()) is not None:
+                    self._outbox.act(Summarize(prompt))
+
+    def _turn_done(self, turn: UserTurn, text: str | None, now_s: float) -> None:
+        """A user turn was understood (text), empty (""), or recognition failed (None)."""
+        self._early_work.turn_done(turn, text)
+        self._floor.turn_done(turn, text, self._hearing.is_addressed(turn, now_s), now_s)
 
     # --------------------------------------------------------------------------------------------- client events
 
@@ -256,17 +226,18 @@ class RealtimeSession:
     def _client_event(self, event: ClientEvent, now_s: float) -> None:
         match event:
             case AudioAppend():
-                self._receiver.push(event.audio, self._settings.input_format)
+                self._hearing.push(event.audio, self._settings.input_format)
             case AudioCommit():
                 self._answers.speculation.discard()
                 self._turns.commit(now_s)
-                self._settle(now_s)
+                self._hearing.settle(now_s)
             case AudioClear():
                 self._turns.clear()
-                self._settle(now_s)
+                self._hearing.settle(now_s)
                 self._outbox.send({"type": "input_audio_buffer.cleared"})
             case SessionUpdate():
                 self._update(event.session, now_s)
+                self._call.configured(now_s)
             case ItemCreate():
                 self._create_item(event, now_s)
             case ItemRetrieve(item_id=item_id):
@@ -291,7 +262,7 @@ class RealtimeSession:
                 self._create_response(event.options, now_s)
             case ResponseCancel(response_id=response_id):
                 self._answers.cancel(response_id, now_s)
-                self._due = None
+                self._floor.nothing_due()
             case PlaybackUpdated():
                 self._answers.played(event.item_id, event.audio_played_ms, event.ended, now_s)
 
@@ -309,61 +280,20 @@ class RealtimeSession:
             raise ProtocolError("invalid_value", message, "session.s2s.echo_cancellation")
         self._settings = updated
         self._outbox.send({"type": "session.updated", "session": self._session_wire()})
-        if self._settings.tools != before.tools:
-            self._situation.expect_for(self._settings.tools)
-        if self._settings.s2s != before.s2s:
-            self._extension.configure(self._settings.s2s)
-            self._apply_echo_cancellation()
-            s2s = self._settings.s2s
+        if updated.s2s != before.s2s:
+            s2s = updated.s2s
+            self._extension.configure(s2s)
             self._listening.configure((s2s and s2s.manners) or self._options.manners)
-        if _detection(self._settings) != _detection(before):
-            self._apply_turn_detection(before.turn_detection, now_s)
-        self._turns.settings = self._settings
-
-    def _apply_echo_cancellation(self) -> None:
-        """The server cancels the echo where it can and the client has not said that it does so itself."""
-        s2s, make = self._settings.s2s, self._options.echo_canceller
-        cancels = make is not None and (s2s is None or s2s.echo_cancellation != "client")
-        if cancels and self._answers.far_end is not None:
-            return
-        self._receiver.cancel_echo(make() if make is not None and cancels else None)
-        self._answers.far_end = FarEnd() if cancels else None
-
-    def _apply_turn_detection(self, before: TurnDetection | None, now_s: float) -> None:
-        detection = self._settings.turn_detection
-        self._turns.settings = self._settings
-        self._idle_prompts = 0
-        self._settle(now_s)
-        if detection is None:
-            self._receiver.configure(None, 0)
-            if before is not None:
-                self._turns.drop()
-                self._receiver.open_all()
-            return
-        if before is None:
-            self._turns.drop()
-        self._receiver.configure(
-            turn_options(detection, self._vad_options()),
-            max(detection.prefix_padding_ms, self._options.pre_roll_ms),
-        )
-
-    def _vad_options(self) -> TurnOptions:
-        """The server's, with what a client of the extension tuned."""
-        barge_in_ms = _barge_in_ms(self._settings)
-        options = self._options.vad_options
-        return options if barge_in_ms is None else replace(options, barge_in_ms=barge_in_ms)
-
-    def _settle(self, now_s: float) -> None:
-        """The client took the sound that was being judged away: the agent is as it was told to be."""
-        self._turns.announce()
-        self._answers.unpause(now_s, "silence")
-        self._answers.go_on()
-        self._answers.give_up()
-        self._answers.speculation.discard()
+            if self._memory.caller_is(None if s2s is None else s2s.caller):
+                self._settings = replace(updated, server_tools=self._memory.offered(updated.server_tools))
+        if self._settings.tools != before.tools or self._settings.server_tools != before.server_tools:
+            self._situation.expect_for((*self._settings.tools, *self._settings.server_tools))
+        self._tools.language = self._settings.language
+        self._hearing.configure(self._settings, before, now_s)
 
     def _create_item(self, event: ItemCreate, now_s: float) -> None:
         item = event.item
-        self._listening.user_was_active()
+        self._floor.user_wrote()
         previous = self._conversation.create(item, event.previous_item_id)
         for event_type in ("conversation.item.added", "conversation.item.done"):
             self._outbox.send({"type": event_type, "previous_item_id": previous, "item": item.wire()})
@@ -386,204 +316,14 @@ class RealtimeSession:
                 "conversation_already_has_active_response",
                 f"Conversation already has an active response: {active.id}. Wait until it is done",
             )
-        self._due = None
-        self._begin(plan, timeline, None, now_s)
+        self._floor.begin(plan, timeline, now_s)
 
-    # ------------------------------------------------------------------------------------------------- the user
+    # ---------------------------------------------------------------------------------------------------- inside
 
-    def _hear(self, now_s: float) -> None:
+    def _add_silence(self) -> None:
+        """The protocol's idle timeout: the user's silence becomes an item, to be answered."""
         detection = self._settings.turn_detection
-        may_interrupt = detection is None or detection.interrupt_response
-        audible = self._answers.is_audible(now_s)
-        dialogue = self._situation.dialogue(*self._answers.spoken_ms(now_s))
-        far_end = self._answers.far_end
-        if far_end is not None and far_end.referenced_s < ADAPTS_WITHIN_S:
-            dialogue = replace(dialogue, is_echoing=True)
-        self._receiver.in_dialogue(dialogue)
-        for event in self._receiver.step(audible, self._far_end(now_s)):
-            self._receiver_event(event, may_interrupt, audible, now_s)
-
-    def _far_end(self, now_s: float) -> Callable[[int], Samples] | None:
-        far_end = self._answers.far_end
-        if far_end is None:
-            return None
-        return lambda n_samples: far_end.window(self._capture_clock.heard_until_s(n_samples, now_s), n_samples)
-
-    def _receiver_event(self, event: ReceiverEvent, may_interrupt: bool, audible: bool, now_s: float) -> None:
-        if (decision := taken(event, audible, may_interrupt)) is not None:
-            self._extension.decided(decision.decision, decision.reason, decision.at_ms, **decision.details)
-        match event:
-            case SpeechOnset():
-                if audible:
-                    self._turns.onset()
-                    if may_interrupt and event.is_near:
-                        self._answers.duck(now_s)
-            case OnsetDropped():
-                self._turns.dropped()
-                self._answers.go_on()
-            case SpeechStarted():
-                self._idle_prompts = 0
-                self._listening.user_was_active()
-                paused = may_interrupt and not event.is_certain and self._answers.pause(now_s)
-                self._turns.started(event, announced=not paused)
-                if paused:
-                    return
-                if may_interrupt:
-                    self._interrupt(event.is_certain, now_s)
-                else:
-                    self._answers.go_on()
-            case InterruptionConfirmed():
-                if self._answers.is_paused:
-                    self._turns.announce()
-                    self._interrupt(True, now_s)
-                self._answers.give_up()
-            case SpeechRetracted():
-                self._turns.retracted()
-                if self._answers.is_paused:
-                    self._answers.unpause(now_s, event.reason)
-                else:
-                    self._answers.resume(now_s, event.reason)
-            case SpeechPiece():
-                self._turns.piece(event)
-                if self._options.knows_voices and (question := self._turns.voice_question()) is not None:
-                    self._outbox.act(AskSpeakerModel(question))
-            case LikelyEnd():
-                self._turns.likely_end(event)
-                self._ask_turn_model(reads=False)
-            case SpeechResumed():
-                self._answers.speculation.discard()
-                self._turns.resumed(event)
-            case SpeechEnded():
-                self._turns.ended(event, now_s)
-            case InputOverflow(dropped_ms=dropped_ms):
-                message = (
-                    f"Without turn detection a commit is due every 5 minutes of audio; {dropped_ms} ms were dropped"
-                )
-                self._outbox.send(ProtocolError("invalid_value", message, "audio").event())
-
-    def _interrupt(self, is_certain: bool, now_s: float) -> None:
-        answers = self._answers
-        unheard = answers.interrupt(now_s, "turn_detected") if is_certain else answers.suspend(now_s)
-        if unheard and self._answering is not None and detection_answers(self._settings):
-            self._due = UserTurn(self._answering.item_id)
-            self._due.timeline.mark("requested", now_s)
-
-    def _turn_done(self, turn: UserTurn, text: str | None, now_s: float) -> None:
-        """A user turn was understood (text), empty (""), or recognition failed (None)."""
-        answers = turn.answered_automatically and detection_answers(self._settings) and self._is_addressed(turn, now_s)
-        self._listening.heard(text or "", self._language_of(turn))
-        if text and self._options.knows_voices and not turn.over_agent and turn.audio_s >= LEARNT_FROM_S:
-            self._outbox.act(AskSpeakerModel(VoiceQuestion(turn.item_id, np.concatenate(turn.audio), is_caller=True)))
-        if answers and text is None:
-            self._apology_due = True
-        if answers and text != "":
-            self._due = turn
-        active = self._answers.active
-        if active is not None and not active.dispatched and not self._turns.is_awaiting:
-            self._answers.dispatch(active, now_s)
-
-    def _is_addressed(self, turn: UserTurn, now_s: float) -> bool:
-        """Whether the turn is meant for the agent; the page is told when it is not."""
-        since_s = None if self._passed_over_s is None else now_s - self._passed_over_s
-        confidence = None if turn.transcript is None else turn.transcript.confidence
-        if is_addressed(turn.is_distant, confidence, since_s):
-            self._passed_over_s = None
-            return True
-        self._passed_over_s = now_s
-        self._extension.decided("passed_over", "aside", self._receiver.now_ms)
-        return False
-
-    def _ask_turn_model(self, reads: bool) -> None:
-        """At a likely end: at once where it hears, with the words where it `reads`."""
-        if self._options.turn_model != ("reads" if reads else "hears"):
-            return
-        question = self._turns.question()
-        if question is not None:
-            spoken = (one for one in prompt_messages(self._conversation.entries()) if isinstance(one, PromptMessage))
-            messages = (*spoken, *question.messages)[-MAX_TURN_MESSAGES:]
-            self._outbox.act(AskTurnModel(replace(question, messages=messages)))
-
-    def _speculate(self, transcript: Transcript) -> None:
-        """Prepare the answer to an utterance that is likely to be over."""
-        turn = self._turns.open
-        answers = self._answers
-        free = answers.active is None and not answers.is_suspended and self._due is None and not self._turns.is_awaiting
-        if turn is None or not free or not turn.answered_automatically or not detection_answers(self._settings):
-            return
-        if turn.speculations >= MAX_TRIES or looks_finished(transcript.text) < WORTH_PREPARING or not transcript.text:
-            return
-        turn.speculations += 1
-        plan = self._plan()
-        answers.speculation.prepare(plan, prompt_message(transcript))
-
-    # ------------------------------------------------------------------------------------------------ the agent
-
-    def _answer_if_due(self, now_s: float) -> None:
-        busy = self._answers.active is not None or self._turns.is_awaiting
-        speaking = self._turns.open is not None and self._turns.open.answered_automatically
-        if self._due is None or busy or speaking:
-            return
-        turn, self._due = self._due, None
-        plan = self._plan()
-        self._begin(plan, turn.timeline, turn, now_s, NOT_UNDERSTOOD if self._apology_due else None)
-        self._apology_due = False
-
-    def _begin(
-        self, plan: ResponsePlan, timeline: Timeline, turn: UserTurn | None, now_s: float, say: str | None = None
-    ) -> None:
-        if turn is None:
-            turn = UserTurn(self._conversation.last_id or "", timeline=timeline)
-        self._answering = turn
-        self._answers.start(plan, timeline, turn.item_id or None, now_s, say, ready=not self._turns.is_awaiting)
-
-    # --------------------------------------------------------------------------------------------------- time
-
-    def _watch(self, now_s: float) -> None:
-        self._turns.watch(now_s)
-        self._answers.watch(now_s)
-        quiet = self._answers.active is None and self._turns.open is None and not self._turns.is_awaiting
-        if not quiet:
-            self._idle_from_s = None
-        elif self._idle_from_s is None:
-            self._idle_from_s = now_s
-        idle_at_s = self._idle_at_s()
-        if idle_at_s is not None and now_s >= idle_at_s:
-            self._prompt_idle_user(now_s)
-        if now_s >= self._expires_s:
-            self._outbox.send(ProtocolError("session_expired", "The session has reached its maximum duration").event())
-            self._outbox.act(Close(1001, "session expired"))
-            self._closed = True
-
-    def _quiet_from_s(self) -> float | None:
-        """Since when the user is silent and nothing is due; None when the protocol's idle timeout is in charge."""
-        detection = self._settings.turn_detection
-        if detection is None or detection.idle_timeout_ms is not None or self._idle_from_s is None or self._due:
-            return None
-        if not detection.create_response or self._conversation.last_id is None:
-            return None
-        return max(self._idle_from_s, self._answers.playback.ends_s())
-
-    def _language_of(self, turn: UserTurn) -> str | None:
-        """What the recogniser found, or the client says."""
-        found = None if turn.transcript is None else turn.transcript.language
-        return found or self._settings.language
-
-    def _plan(self) -> ResponsePlan:
-        return ResponseOptions().resolve(self._settings, self._options.resolve_voice)
-
-    def _idle_at_s(self) -> float | None:
-        """When silence is answered; None when it is not."""
-        detection = self._settings.turn_detection
-        if detection is None or detection.idle_timeout_ms is None or self._idle_from_s is None:
-            return None
-        if self._idle_prompts >= MAX_IDLE_PROMPTS or self._conversation.last_id is None:
-            return None
-        return max(self._idle_from_s, self._answers.playback.ends_s()) + detection.idle_timeout_ms / 1000
-
-    def _prompt_idle_user(self, now_s: float) -> None:
-        self._idle_prompts += 1
-        detection = self._settings.turn_detection
-        idle_ms = detection.idle_timeout_ms if detection is not None else None
+        idle_ms = (detection and detection.idle_timeout_ms) or 0
         end_ms = round(self._receiver.now_ms)
         item = Item(
             self._next_id("item_"), "message", role="user", content=(ContentPart("input_audio", transcript=""),)
@@ -591,16 +331,19 @@ class RealtimeSession:
         self._outbox.send(
             {
                 "type": "input_audio_buffer.timeout_triggered",
-                "audio_start_ms": max(0, end_ms - (idle_ms or 0)),
+                "audio_start_ms": max(0, end_ms - idle_ms),
                 "audio_end_ms": end_ms,
                 "item_id": item.id,
             }
         )
         self._turns.add_item(item)
-        timeline = Timeline()
-        timeline.mark("requested", now_s)
-        plan = self._plan()
-        self._begin(plan, timeline, None, now_s)
+
+    def _close(self, code: int, reason: str) -> None:
+        self._outbox.act(Close(code, reason))
+        self._closed = True
+
+    def _plan(self) -> ResponsePlan:
+        return ResponseOptions().resolve(self._settings, self._options.resolve_voice)
 
     def _session_wire(self) -> JsonObject:
         return self._settings.wire(self.id, self._options.model, self._options.expires_at)
@@ -609,30 +352,3 @@ class RealtimeSession:
 def asks_for_echo_cancellation(settings: SessionSettings) -> bool:
     """Whether the client wants the server to take the agent's echo out of its microphone."""
     return settings.s2s is not None and settings.s2s.echo_cancellation == "server"
-
-
-def _detection(settings: SessionSettings) -> tuple[TurnDetection | None, int | None]:
-    """All that tells how turns are found."""
-    return settings.turn_detection, _barge_in_ms(settings)
-
-
-def _barge_in_ms(settings: SessionSettings) -> int | None:
-    return None if settings.s2s is None else settings.s2s.barge_in_ms
-
-
-def detection_answers(settings: SessionSettings) -> bool:
-    """Whether the end of a turn brings a response by itself."""
-    return settings.turn_detection is not None and settings.turn_detection.create_response
-
-
-def turn_options(detection: TurnDetection, defaults: TurnOptions) -> TurnOptions:
-    """The endpointer's options for the protocol's turn detection."""
-    return TurnOptions(
-        mode=detection.type,
-        threshold=detection.threshold if detection.type == "server_vad" else defaults.threshold,
-        silence_duration_ms=detection.silence_duration_ms,
-        eagerness=detection.eagerness,
-        min_speech_ms=defaults.min_speech_ms,
-        barge_in_ms=defaults.barge_in_ms,
-        max_utterance_ms=defaults.max_utterance_ms,
-    )

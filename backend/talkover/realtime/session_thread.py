@@ -10,11 +10,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from talkover.engines import Engines, IsStale, SpeakerModel, TurnModel
+from talkover.engines import Engines, IsStale, SpeakerModel, TurnModel, answers_from_documents
 from talkover.messages import (
+    CallerKnown,
+    Prompt,
     SpeechDropped,
     SpeechSegment,
     StageFailed,
+    SummaryMade,
     Transcript,
     TurnOpinion,
     TurnQuestion,
@@ -24,9 +27,13 @@ from talkover.messages import (
 from talkover.metrics import Metrics
 from talkover.pipeline.cancel import Generations
 from talkover.pipeline.lane import Lane
+from talkover.pipeline.memory_keeper import MemoryKeeper, MemoryRequest
+from talkover.pipeline.passages import PassageFinder
 from talkover.pipeline.queues import Inbox
 from talkover.pipeline.recognizer import Recognizer
 from talkover.pipeline.stage import StageThread
+from talkover.pipeline.summarizer import Summarizer
+from talkover.pipeline.tool_runner import ToolRunner
 from talkover.pipeline.turn_judge import TurnJudge
 from talkover.pipeline.voice_judge import VoiceJudge
 from talkover.realtime.actions import (
@@ -36,24 +43,31 @@ from talkover.realtime.actions import (
     BargedIn,
     Close,
     Commit,
+    Counted,
     Hold,
     Interjected,
     LaneName,
+    LookUp,
     Recognize,
     ReplaceLane,
     ReplaceRecognizer,
     Respond,
     ResponseFinished,
+    RunTool,
     Send,
     Speculated,
     StageError,
     StaleDropped,
+    StopTool,
+    Summarize,
     TurnFinished,
+    UseMemory,
     WentOn,
 )
 from talkover.realtime.events import encode_event
 from talkover.realtime.fields import JsonObject
-from talkover.realtime.session import RealtimeSession, SessionOptions
+from talkover.realtime.session import RealtimeSession
+from talkover.realtime.session_options import SessionOptions
 from talkover.vad.decision_log import header, session_line
 
 log = logging.getLogger(__name__)
@@ -61,6 +75,7 @@ log = logging.getLogger(__name__)
 MAX_REPORTS = 256
 MAX_SPEECH_PIECES = 512
 """about 30 s of speech waiting for recognition; then the socket is read no further"""
+MAX_MEMORY_REQUESTS = 16
 MAX_TURN_QUESTIONS = 2
 """waiting for the turn model; one that is not asked any more is answered for nothing"""
 MAX_VOICE_QUESTIONS = 4
@@ -111,8 +126,14 @@ class SessionThread:
         self.id = self._core.id
         self._record(session_line(self.id))
         self.inbox: Inbox[Any] = Inbox(MAX_REPORTS, 2 * max_frame_bytes, on_frame_room)
+        retriever = None if answers_from_documents(engines.llm) else engines.retriever
+        self._passages = None if retriever is None else PassageFinder(retriever, options.passages, self.id)
         self._lanes: dict[LaneName, Lane] = {"main": self._new_lane("main")}
         self._recognizing = self._new_recognizer()
+        self._summarizing: StageThread[Prompt, SummaryMade] | None = None
+        self._memory = options.memory
+        self._remembering: StageThread[MemoryRequest, CallerKnown] | None = None
+        self._tools = ToolRunner(self._report, options.toolbox.slots, self.id)
         self._judging = None if engines.turn is None else self._new_judge(engines.turn)
         self._knowing = None if engines.speaker is None else self._new_voice_judge(engines.speaker)
         self._replacements = 0
@@ -129,13 +150,17 @@ class SessionThread:
         for lane in tuple(self._lanes.values()):
             lane.close()
         self._recognizing.close()
-        for judge in self._judges:
-            judge.close()
+        self._tools.close()
+        if self._passages is not None:
+            self._passages.close()
+        for background in self._background:
+            background.close()
 
     def join(self, timeout_s: float = JOIN_S) -> bool:
         """Wait for the session's threads; False when one is stuck in its engine."""
         self._thread.join(timeout_s)
-        workers = (*self._lanes.values(), self._recognizing, *self._judges, *self._abandoned)
+        passages = () if self._passages is None else (self._passages,)
+        workers = (*self._lanes.values(), self._recognizing, *self._background, *self._abandoned, *passages)
         return all(tuple(worker.join(timeout_s) for worker in workers)) and not self._thread.is_alive()
 
     # ---------------------------------------------------------------------------------------------- the thread
@@ -180,12 +205,22 @@ class SessionThread:
             self._outlet.send(frames)
 
     def _do(self, action: Action) -> None:
-        metrics = self._metrics
         match action:
             case Recognize(item):
                 if not self._recognizing.queue.try_put(item):
                     log.warning("session %s: the recognizer's queue is full, speech was dropped", self.id)
-                    metrics.errors_total.labels("recognizer").inc()
+                    self._metrics.errors_total.labels("recognizer").inc()
+            case LookUp(question):
+                if self._passages is not None:
+                    self._passages.look_ahead(question)
+            case UseMemory(caller, change, note):
+                self._use_memory(MemoryRequest(caller, change, note))
+            case Summarize(prompt):
+                self._summarize(prompt)
+            case RunTool(run_id, tool, arguments, key, timeout_s):
+                self._tools.start(run_id, tool, arguments, key, timeout_s)
+            case StopTool(run_id):
+                self._tools.stop(run_id)
             case AskTurnModel(question):
                 if self._judging is not None:
                     self._judging.queue.try_put(question)
@@ -208,6 +243,14 @@ class SessionThread:
                 self._recognizing = self._new_recognizer()
             case Close(code, reason):
                 self._outlet.close(code, reason)
+            case Send():
+                pass
+            case _:
+                self._count(action)
+
+    def _count(self, action: Counted) -> None:
+        metrics = self._metrics
+        match action:
             case ResponseFinished():
                 self._log_response(action)
             case TurnFinished(status):
@@ -224,8 +267,22 @@ class SessionThread:
                 metrics.stale_dropped_total.inc()
             case StageError(stage):
                 metrics.errors_total.labels(stage).inc()
-            case Send():
-                pass
+
+    def _use_memory(self, request: MemoryRequest) -> None:
+        """In a thread that begins with the first caller who is named."""
+        if self._remembering is None and self._memory is not None:
+            keeper = MemoryKeeper(self._memory)
+            self._remembering = StageThread(keeper, self._report, _never_stale, MAX_MEMORY_REQUESTS, self.id)
+        if self._remembering is not None and not self._remembering.queue.try_put(request):
+            log.warning("session %s: the memory's queue is full, a request was dropped", self.id)
+
+    def _summarize(self, prompt: Prompt) -> None:
+        """In a thread that begins with the first long conversation."""
+        if self._summarizing is None:
+            summarizer = Summarizer(self._engines.llm)
+            self._summarizing = StageThread(summarizer, self._report, _never_stale, 1, self.id)
+        if not self._summarizing.queue.try_put(prompt):
+            self._report(SummaryMade("", "the summarizer is busy"), _never_stale(prompt))
 
     def _log_response(self, action: ResponseFinished) -> None:
         self._metrics.responses_total.labels(action.status).inc()
@@ -247,7 +304,9 @@ class SessionThread:
         return self._lanes[name]
 
     def _new_lane(self, name: LaneName) -> Lane:
-        return Lane(self._engines, self._generations[name], self._report, self._lead_ms, f"{name}-{self.id}")
+        passages = self._passages if name == "main" else None
+        label = f"{name}-{self.id}"
+        return Lane(self._engines, self._generations[name], self._report, self._lead_ms, label, passages)
 
     def _new_recognizer(self) -> StageThread[SpeechSegment | SpeechDropped, Transcript | StageFailed]:
         return StageThread(Recognizer(self._engines.asr), self._report, _never_stale, MAX_SPEECH_PIECES, self.id)
@@ -259,8 +318,10 @@ class SessionThread:
         return StageThread(VoiceJudge(model), self._report, _never_stale, MAX_VOICE_QUESTIONS, self.id)
 
     @property
-    def _judges(self) -> tuple[StageThread[Any, Any], ...]:
-        return tuple(judge for judge in (self._judging, self._knowing) if judge is not None)
+    def _background(self) -> tuple[StageThread[Any, Any], ...]:
+        """What works beside the conversation, as far as there is any."""
+        threads = (self._judging, self._knowing, self._summarizing, self._remembering)
+        return tuple(thread for thread in threads if thread is not None)
 
     def _replace(self, worker: Lane | StageThread[Any, Any]) -> None:
         """Leave a stuck worker to end by itself. Raises RuntimeError when it happens too often."""

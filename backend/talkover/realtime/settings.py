@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from talkover.audio import AudioFormat
+from talkover.memory.store import MAX_CALLER_CHARACTERS
 from talkover.messages import FunctionTool, Modality, Prompt, ResponseRequest, VoiceSettings
 from talkover.realtime.behaviour import Manners
 from talkover.realtime.errors import ProtocolError, invalid_type, invalid_value, listed, shown
@@ -35,7 +36,18 @@ from talkover.realtime.parameters import (
 from talkover.realtime.turn_detection import TurnDetection, read_turn_detection
 
 S2S_VERSION = 1
-S2S_EVENTS = ("input_transcript", "sources", "metrics", "words", "playback", "pause", "decisions", "state")
+S2S_EVENTS = (
+    "input_transcript",
+    "sources",
+    "metrics",
+    "words",
+    "playback",
+    "pause",
+    "decisions",
+    "state",
+    "tools",
+    "call",
+)
 """groups of events of the extension that a client can ask for"""
 BARGE_IN_MS = (64, 2000)
 """what `s2s.barge_in_ms` may be"""
@@ -55,6 +67,8 @@ class S2s:
     version: int
     events: tuple[str, ...]
     """known groups only, see `S2S_EVENTS`"""
+    caller: str | None = None
+    """who calls, as the client knows them: for what they agreed to have remembered"""
     echo_cancellation: EchoCancellation | None = None
     """who takes the agent's echo out of the microphone; None: the server, where it can"""
     barge_in_ms: int | None = None
@@ -65,6 +79,8 @@ class S2s:
     def wire(self) -> JsonObject:
         """What the client opted in to; what it has not set is left out."""
         wire: JsonObject = {"version": self.version, "events": list(self.events)}
+        if self.caller is not None:
+            wire["caller"] = self.caller
         if self.echo_cancellation is not None:
             wire["echo_cancellation"] = self.echo_cancellation
         if self.barge_in_ms is not None:
@@ -95,6 +111,8 @@ class SessionSettings:
     """as the client named it"""
     speed: float = 1.0
     """0.25 to 1.5"""
+    server_tools: tuple[FunctionTool, ...] = ()
+    """run by the server; clients do not get to see them, and a tool of theirs takes the place of one so named"""
     tracing: Any = None
     truncation: Any = "auto"
     prompt: Any = None
@@ -102,6 +120,11 @@ class SessionSettings:
     reasoning: Any = None
     parallel_tool_calls: bool | None = None
     s2s: S2s | None = None
+
+    @property
+    def answers_turns(self) -> bool:
+        """Whether the end of a turn brings a response by itself."""
+        return self.turn_detection is not None and self.turn_detection.create_response
 
     @property
     def language(self) -> str | None:
@@ -241,6 +264,8 @@ def _s2s(field: Field, current: S2s | None) -> S2s | None:
     if (events := field.get("events")) is not None:
         asked = {name.string() for name in events.array()}
         merged = replace(merged, events=tuple(name for name in S2S_EVENTS if name in asked))
+    if (caller := field.find("caller")) is not None:
+        merged = replace(merged, caller=None if caller.is_null else _caller(caller))
     if (echo := field.find("echo_cancellation")) is not None:
         merged = replace(merged, echo_cancellation=None if echo.is_null else echo.one_of(_ECHO_CANCELLATION))
     if (barge_in := field.find("barge_in_ms")) is not None:
@@ -248,6 +273,13 @@ def _s2s(field: Field, current: S2s | None) -> S2s | None:
     if (manners := field.find("manners")) is not None:
         merged = replace(merged, manners=None if manners.is_null else read_manners(manners, merged.manners))
     return merged
+
+
+def _caller(field: Field) -> str:
+    caller = field.string()
+    if not 0 < len(caller) <= MAX_CALLER_CHARACTERS:
+        raise invalid_value(field.param, f"1 to {MAX_CALLER_CHARACTERS} characters", caller)
+    return caller
 
 
 def _or_default(read: Callable[[Field], Any], default: Any) -> Callable[[Field, Any], Any]:
@@ -301,6 +333,8 @@ class ResponsePlan:
     """not part of the conversation"""
     input: tuple[Item | ItemReference, ...] | None
     """replaces the conversation as context; None: the conversation"""
+    server_tools: frozenset[str] = frozenset()
+    """names of those among `tools` that the server runs"""
 
     def request(self, generation: int, response_id: str, prompt: Prompt) -> ResponseRequest:
         """The work for the pipeline."""
@@ -351,6 +385,9 @@ class ResponseOptions:
         """Raises ProtocolError for an unknown voice and for the choice of a tool that is not there."""
         voice_name = settings.voice if self.voice is None else self.voice
         tools = settings.tools if self.tools is None else self.tools
+        own = () if self.tools is not None or self.conversation == "none" else settings.server_tools
+        own = tuple(tool for tool in own if tool.name not in {theirs.name for theirs in tools})
+        tools = (*tools, *own)
         limit = settings.max_output_tokens if self.max_output_tokens is None else self.max_output_tokens
         return ResponsePlan(
             instructions=settings.instructions if self.instructions is None else self.instructions,
@@ -365,6 +402,7 @@ class ResponseOptions:
             metadata=self.metadata,
             out_of_band=self.conversation == "none",
             input=self.input,
+            server_tools=frozenset(tool.name for tool in own),
         )
 
     def _voice_id(self, default: str, resolve_voice: ResolveVoice) -> str:

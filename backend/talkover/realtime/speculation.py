@@ -68,6 +68,10 @@ class Speculation:
             self._main.next()
             self._outbox.act(Speculated("discarded"))
 
+    def is_making(self, response_id: str) -> bool:
+        """Whether this is the prepared answer."""
+        return self._prepared is not None and self._prepared.response_id == response_id
+
     def refused(self, response_id: str) -> bool:
         """The pipeline did not take it; True when it was the prepared one."""
         if self._prepared is None or self._prepared.response_id != response_id:

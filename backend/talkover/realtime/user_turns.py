@@ -415,7 +415,7 @@ class UserTurns:
         if entry is not None:
             entry.item = _with_transcript(entry.item, transcript.text)
             entry.uncertain = is_uncertain(transcript)
-            entry.emotion, entry.events = transcript.emotion, transcript.events
+            entry.emotion, entry.events, entry.language = transcript.emotion, transcript.events, transcript.language
         self._extension.tags(transcript)
         if self.settings.transcription is not None:
             self._send_stable(turn, transcript)
@@ -456,6 +456,7 @@ def prompt_message(transcript: Transcript) -> PromptMessage:
         uncertain=is_uncertain(transcript),
         emotion=transcript.emotion,
         events=transcript.events,
+        language=transcript.language,
     )
 
 

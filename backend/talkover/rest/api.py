@@ -10,11 +10,12 @@ from starlette.middleware.cors import CORSMiddleware
 
 from talkover import __version__
 from talkover.config import ServerSettings
-from talkover.engines import AsrEngine, Engine, LlmEngine, TtsEngine, VadEngine
+from talkover.engines import AsrEngine, Engine, LlmEngine, Retriever, TtsEngine, VadEngine
 from talkover.metrics import Metrics
 from talkover.rest.auth import AccessControl
 from talkover.rest.catalogue import catalogue_router
 from talkover.rest.docs import describe_api, docs_router
+from talkover.rest.documents import documents_router
 from talkover.rest.errors import install_error_handlers
 from talkover.rest.headers import SecurityHeaders
 from talkover.rest.health import Readiness, health_router
@@ -34,6 +35,8 @@ def create_api(
     tts: TtsEngine,
     metrics: Metrics,
     readiness: Callable[[], Readiness],
+    retriever: Retriever | None = None,
+    max_document_bytes: int = 20 << 20,
 ) -> FastAPI:
     """The app of everything but the realtime socket and the page, which the caller adds to it.
 
@@ -45,6 +48,7 @@ def create_api(
     app.include_router(health_router(readiness, metrics))
     app.include_router(catalogue_router(engines))
     app.include_router(voices_router(tts, asr))
+    app.include_router(documents_router(retriever, max_document_bytes))
     app.include_router(speech_router(tts))
     app.include_router(transcription_router(vad, asr))
     app.include_router(docs_router())

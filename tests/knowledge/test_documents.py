@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from talkover.llm.documents import PASSAGE_WORDS, load_documents, parse_document, passages
+from talkover.knowledge.documents import PASSAGE_WORDS, parse_document, passages
 
 MENU = """---
 title: "The menu"
@@ -77,14 +75,3 @@ def test_stories_are_not_searched() -> None:
     story = parse_document("stories/fox.md", "# The fox\nOnce.")
     assert story.story
     assert passages([story]) == ()
-
-
-def test_loading_a_folder(tmp_path: Path) -> None:
-    (tmp_path / "sub").mkdir()
-    (tmp_path / ".hidden").mkdir()
-    (tmp_path / "b.md").write_text("# B\nText.", encoding="utf-8")
-    (tmp_path / "sub" / "a.md").write_bytes(b"\xef\xbb\xbf# A\nBad byte \xff here.")
-    (tmp_path / ".hidden" / "c.md").write_text("# C\nText.", encoding="utf-8")
-    (tmp_path / "empty.md").write_text("", encoding="utf-8")
-    (tmp_path / "notes.txt").write_text("Text.", encoding="utf-8")
-    assert [document.path for document in load_documents(tmp_path)] == ["b.md", "sub/a.md"]

@@ -1,4 +1,4 @@
-"""A folder of Markdown files as documents that can be spoken: titles, sections, sentences.
+"""Documents that can be searched and spoken: titles, sections, sentences; and how a Markdown file becomes one.
 
 Small to big: a `Passage` is what is searched (a section, or about 90 words of a long one), its `Section` is what an
 answer may go on into, its `Document` is what is read aloud. A comment below a heading names other ways to ask for that
@@ -7,24 +7,20 @@ section: `<!-- asked: Can I run it offline? Does it need wifi? -->`.
 
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from talkover.llm.sentences import split_sentences, with_full_stop
-
-log = logging.getLogger(__name__)
+from talkover.knowledge.sentences import split_sentences, with_full_stop
 
 STORIES_FOLDER = "stories"
 """files below a folder of this name are read aloud on request, and never searched for answers"""
-MAX_FILES = 2000
-MAX_FILE_BYTES = 2_000_000
 PASSAGE_WORDS = 90
+MAX_SENTENCE_WORDS = 80
+"""what has no end mark for longer is a listing or a broken extraction, and is cut"""
 
 TEXT, ASKED = 0, -1
 """kinds of block beside the heading levels 1 to 6"""
@@ -52,6 +48,8 @@ class Section:
     sentences: tuple[Sentence, ...]
     asked: tuple[str, ...] = ()
     """other ways to ask for it, from `<!-- asked: ... -->`: searched, never spoken"""
+    location: str = ""
+    """where in the file, in words such as `page 3` or `row 12`; empty where the heading tells"""
 
     @property
     def heading(self) -> str:
@@ -89,28 +87,54 @@ class Passage:
     sentences: tuple[Sentence, ...]
 
 
-def load_documents(folder: Path) -> tuple[Document, ...]:
-    """Every `*.md` below `folder`, in order of their paths; hidden ones and those that cannot be read are left out."""
-    documents: list[Document] = []
-    paths = sorted(path for path in folder.rglob("*.md") if path.is_file())
-    if len(paths) > MAX_FILES:
-        log.warning("knowledge.path: reads the first %d of %d documents", MAX_FILES, len(paths))
-    for path in paths[:MAX_FILES]:
-        relative = path.relative_to(folder)
-        if any(part.startswith(".") for part in relative.parts):
-            continue
-        try:
-            if path.stat().st_size > MAX_FILE_BYTES:
-                log.warning("%s: is larger than %d bytes and is left out", path, MAX_FILE_BYTES)
-                continue
-            text = path.read_text(encoding="utf-8-sig", errors="replace")
-        except OSError as error:
-            log.warning("%s: cannot be read and is left out: %s", path, error.strerror)
-            continue
-        document = parse_document(relative.as_posix(), text)
-        if document.sections:
-            documents.append(document)
-    return tuple(documents)
+class Outline:
+    """Headings and text, in the order in which a file has them, on their way to sections."""
+
+    def __init__(self, title: str = "") -> None:
+        """`title`: what the file says of itself; empty: its first heading of level 1, else its name."""
+        self._title = title
+        self._headings: dict[int, str] = {}
+        self._sections: list[Section] = []
+        self._sentences: list[Sentence] = []
+        self._asked: list[str] = []
+        self._location = ""
+
+    def heading(self, level: int, text: str) -> None:
+        """Begin a section. `level`: 1 to 6."""
+        self._close_section()
+        self._headings = {outer: kept for outer, kept in self._headings.items() if outer < level}
+        if level == 1 and not self._title:
+            self._title = text
+        else:
+            self._headings[level] = text
+
+    def text(self, sentences: Iterable[Sentence]) -> None:
+        for sentence in sentences:
+            self._sentences += (Sentence(piece, sentence.item) for piece in _cut(sentence.text))
+
+    def asked(self, questions: Iterable[str]) -> None:
+        """Other ways to ask for this section."""
+        self._asked += questions
+
+    def place(self, location: str) -> None:
+        """What follows stands there: a section of its own below the same headings."""
+        self._close_section()
+        self._location = location
+
+    def document(self, path: str) -> Document:
+        """All of it. `path`: see Document."""
+        self._close_section()
+        folders, name = path.split("/")[:-1], path.rsplit("/", 1)[-1]
+        stem = name.rsplit(".", 1)[0] or name
+        title = self._title or stem.replace("-", " ").replace("_", " ").capitalize()
+        return Document(path, title, tuple(self._sections), story=STORIES_FOLDER in folders)
+
+    def _close_section(self) -> None:
+        if self._sentences:
+            own = tuple(self._headings[level] for level in sorted(self._headings))
+            self._sections.append(Section(own, tuple(self._sentences), tuple(self._asked), self._location))
+        self._sentences.clear()
+        self._asked.clear()
 
 
 def parse_document(path: str, text: str) -> Document:
@@ -121,36 +145,15 @@ def parse_document(path: str, text: str) -> Document:
         text = text[front_matter.end() :]
         named = _FRONT_MATTER_TITLE.search(front_matter[1])
         title = named[1] if named else ""
-    sections: list[Section] = []
-    headings: dict[int, str] = {}
-    sentences: list[Sentence] = []
-    asked: list[str] = []
-
-    def close_section() -> None:
-        if sentences:
-            own = tuple(headings[level] for level in sorted(headings))
-            sections.append(Section(own, tuple(sentences), tuple(asked)))
-        sentences.clear()
-        asked.clear()
-
+    outline = Outline(title)
     for level, content in _blocks(_MARKDOWN.parse(text)):
         if level == ASKED:
-            asked += [sentence.text for sentence in content]
-            continue
-        if level == TEXT:
-            sentences += content
-            continue
-        close_section()
-        heading = " ".join(sentence.text for sentence in content)
-        headings = {outer: kept for outer, kept in headings.items() if outer < level}
-        if level == 1 and not title:
-            title = heading
+            outline.asked(sentence.text for sentence in content)
+        elif level == TEXT:
+            outline.text(content)
         else:
-            headings[level] = heading
-    close_section()
-    stem = path.rsplit("/", 1)[-1].removesuffix(".md")
-    title = title or stem.replace("-", " ").replace("_", " ").capitalize()
-    return Document(path, title, tuple(sections), story=STORIES_FOLDER in path.split("/")[:-1])
+            outline.heading(level, " ".join(sentence.text for sentence in content))
+    return outline.document(path)
 
 
 def passages(documents: Sequence[Document]) -> tuple[Passage, ...]:
@@ -167,12 +170,30 @@ def passages(documents: Sequence[Document]) -> tuple[Passage, ...]:
 def _section_passages(document: Document, section: Section) -> Iterator[Passage]:
     start = words = 0
     for at, sentence in enumerate(section.sentences):
-        length = len(sentence.text.split()) if sentence.text.isascii() else len(sentence.text) // 3 + 1
+        length = word_count(sentence.text)
         if words and words + length > PASSAGE_WORDS:
             yield Passage(document, section, start, section.sentences[start:at])
             start, words = at, 0
         words += length
     yield Passage(document, section, start, section.sentences[start:])
+
+
+def word_count(text: str) -> int:
+    """Words, where text without spaces between them counts one for three characters, and a listing one for twelve."""
+    return max(len(text.split()), len(text) // 12) if text.isascii() else len(text) // 3 + 1
+
+
+def _cut(text: str) -> Iterator[str]:
+    """Pieces of at most MAX_SENTENCE_WORDS, between words where there are any."""
+    while word_count(text) > MAX_SENTENCE_WORDS:
+        size = 6 * MAX_SENTENCE_WORDS if text.isascii() else 3 * (MAX_SENTENCE_WORDS - 1)
+        while word_count(text[:size]) > MAX_SENTENCE_WORDS:
+            size //= 2
+        space = text.rfind(" ", size // 2, size)
+        end = space if space > 0 else size
+        yield text[:end].strip()
+        text = text[end:].strip()
+    yield text
 
 
 def _blocks(tokens: Sequence[Token]) -> Iterator[tuple[int, list[Sentence]]]:
@@ -199,7 +220,7 @@ def _blocks(tokens: Sequence[Token]) -> Iterator[tuple[int, list[Sentence]]]:
                 cells = []
             case "tr_close":
                 if header and cells:
-                    yield TEXT, [Sentence(_spoken_row(header, cells), item=True)]
+                    yield TEXT, [Sentence(spoken_row(header, cells), item=True)]
                 header, cells = header or cells or [], None
             case "inline":
                 text = _inline_text(token.children or [])
@@ -216,7 +237,7 @@ def _blocks(tokens: Sequence[Token]) -> Iterator[tuple[int, list[Sentence]]]:
                 pass
 
 
-def _spoken_row(header: Sequence[str], cells: Sequence[str]) -> str:
+def spoken_row(header: Sequence[str], cells: Sequence[str]) -> str:
     """`| Espresso | 2.50 |` below `| Drink | Price |` is "Espresso: price 2.50."."""
     named = [f"{name[:1].lower()}{name[1:]} {cell}".strip() for name, cell in zip(header, cells, strict=False) if cell]
     if cells and cells[0]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from talkover.knowledge.sentences import split_sentences, with_full_stop
+from talkover.knowledge.words import bigrams, contains_cjk, phonetic_key, plain_words, stem, tokens
 from talkover.llm.phrases import Phrases
-from talkover.llm.sentences import split_sentences, with_full_stop
-from talkover.llm.words import bigrams, contains_cjk, phonetic_key, plain_words, stem, tokens
 
 
 @pytest.mark.parametrize(
