@@ -73,7 +73,10 @@ def test_each_decision_is_shown_with_its_reason(
 def test_the_pause_that_ends_a_turn_is_tuned_in_the_running_call(visit: Any, microphone: Any, serve: Any):
     engines = fake_engines(ScriptedAsr("one", "two"), ScriptedLlm("Yes.", "Fine."))
     server: InProcessServer = serve(engines)
-    page = visit(server.http_url, microphone("time_slt", 5.0, "time_kal16"))
+    page = visit(server.http_url, microphone(2.0, "time_slt", 5.0, "time_kal16"))
+    page.page.get_by_role("button", name="Settings").click()
+    page.page.get_by_role("radio", name="After a pause").check(force=True)
+    page.page.get_by_role("button", name="Close settings").click()
     page.start_talking()
     page.wait("talkover.state.decisions.some((one) => one.decision === 'turn_ended')")
     page.page.get_by_role("button", name="Tune").click()

@@ -246,3 +246,16 @@ def test_the_noise_floor_follows_the_room_and_survives_nonsense():
     assert -80 <= loudness.noise_floor_dbfs <= -30
     assert loudness.user_level_dbfs is not None
     assert -80 <= loudness.user_level_dbfs <= 0
+
+
+def test_one_quiet_voice_is_somebody_elses_and_three_in_a_row_are_the_user_who_has_moved_away():
+    loudness = Loudness()
+    loudness.hear_user(-26)
+    loudness.hear_user(-40)
+    assert distance(-40, -70, loudness.user_level_dbfs) == "aside"
+    loudness.hear_user(-40)
+    loudness.hear_user(-40)
+    assert distance(-40, -70, loudness.user_level_dbfs) == "near"
+    loudness.hear_user(-26)
+    assert loudness.user_level_dbfs is not None
+    assert loudness.user_level_dbfs > -31

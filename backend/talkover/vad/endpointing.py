@@ -205,7 +205,7 @@ class Endpointer:
             sound = self._sound = self._new_sound(agent_audible)
         self._measure(sound, level_dbfs, agent_audible, pitch)
         if sound.started:
-            return self._follow_utterance(sound, level_dbfs, agent_audible)
+            return self._follow_utterance(sound)
         return self._listen(sound, agent_audible)
 
     def _follow_voice(self, probability: float) -> None:
@@ -315,7 +315,7 @@ class Endpointer:
 
     # ----------------------------------------------------------------------------------------------- in an utterance
 
-    def _follow_utterance(self, sound: _Sound, level_dbfs: float, agent_audible: bool) -> list[TurnEvent]:
+    def _follow_utterance(self, sound: _Sound) -> list[TurnEvent]:
         if not sound.certain:
             decision, reason = self._judge(sound)
             if decision == "go_on":
@@ -325,8 +325,6 @@ class Endpointer:
                 sound.certain = True
                 return [InterruptionConfirmed(self.now_ms, reason), *self._follow_turn(sound)]
             return self._follow_pause(sound, EARLIEST_LIKELY_END_MS)
-        if self._voice and not agent_audible:
-            self._loudness.hear_user(level_dbfs)
         return self._follow_turn(sound)
 
     def _follow_turn(self, sound: _Sound) -> list[TurnEvent]:
@@ -353,6 +351,8 @@ class Endpointer:
             events.append(
                 SpeechEnded(self.now_ms, sound.voiced_end_ms, sound.revision, reason, finished, needed_ms, is_distant)
             )
+            if not sound.over_agent:
+                self._loudness.hear_user(sound.level_dbfs)
             self._sound = None
             self._turn_ended_ms = sound.voiced_end_ms
         return events

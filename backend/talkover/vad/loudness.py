@@ -13,7 +13,7 @@ ABOVE_NOISE_DB = 3.0
 """speech adds at least this to the noise it stands in"""
 ABOVE_ECHO_DB = 4.0
 """double talk is louder than the echo alone"""
-ASIDE_DB = 7.0
+ASIDE_DB = 6.0
 """a voice so far under the user's is turned away, or someone else's; the user's own varies by 3 to 4 dB"""
 TOO_QUIET_DB = 24.0
 """a voice so far under the user's is in another room"""
@@ -34,23 +34,23 @@ def distance(
 
 
 class Loudness:
-    """Running estimates, per frame of 32 ms."""
+    """Running estimates: of the room per frame of 32 ms, of voices per utterance."""
 
     QUIETEST_DBFS, LOUDEST_FLOOR_DBFS = -80.0, -30.0
     FALL, RISE = 0.2, 0.02
     """share per frame: down within 0.2 s, up within 2 s, so that pauses between words count more than the words"""
-    USER_SHARE = 0.02
-    """share per voiced frame: the last two seconds of speech"""
-    DISTANT_SHARE = 0.002
-    """the same of a voice that may be somebody else's: the user has moved away when it goes on for a quarter minute"""
+    LOUDER_SHARE, QUIETER_SHARE = 0.5, 0.1
+    """share per utterance of the user: who was loud once is most likely to be so again"""
+    DISTANT_SHARE = 0.12
+    """the same of one that may be somebody else's, times how many of these there were in a row: after three of them the
+    user has moved away"""
     ECHO_SHARE = 0.5
     """share per sound that turned out to be the agent's own voice"""
 
     def __init__(self) -> None:
         self.noise_floor_dbfs = self.QUIETEST_DBFS
         self.user_level_dbfs: float | None = None
-        """of speech, pauses between words hardly counting: the mean of the power"""
-        self._user_frames = 0
+        self._distant_in_a_row = 0
         self.echo_dbfs: float | None = None
         """None while the client seems to cancel it"""
 
@@ -61,15 +61,16 @@ class Loudness:
         self.noise_floor_dbfs += share * (level - self.noise_floor_dbfs)
 
     def hear_user(self, level_dbfs: float) -> None:
-        """The level of a voiced frame of confirmed speech that is not the agent's echo."""
+        """The mean level of an utterance that began while the agent was silent."""
         level = _clamped(level_dbfs, self.QUIETEST_DBFS, 0.0)
-        self._user_frames += 1
-        share = 1 / self._user_frames
         if self.user_level_dbfs is None:
             self.user_level_dbfs = level
-        elif share < self.USER_SHARE:
-            share = self.DISTANT_SHARE if level < self.user_level_dbfs - ASIDE_DB else self.USER_SHARE
-        self.user_level_dbfs = mean_dbfs(self.user_level_dbfs, level, share)
+        is_distant = level < self.user_level_dbfs - ASIDE_DB
+        self._distant_in_a_row = self._distant_in_a_row + 1 if is_distant else 0
+        share = self.LOUDER_SHARE if level > self.user_level_dbfs else self.QUIETER_SHARE
+        if is_distant:
+            share = min(self.DISTANT_SHARE * self._distant_in_a_row, self.LOUDER_SHARE)
+        self.user_level_dbfs += share * (level - self.user_level_dbfs)
 
     def hear_echo(self, level_dbfs: float) -> None:
         """The mean level of a sound that said what the agent had just said."""
