@@ -15,6 +15,8 @@ from talkover.messages import Samples
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
+SENTENCE_PAUSE_MS = 300
+"""silence of the embedded voice behind a sentence"""
 BARGE_IN_LIMIT_MS = 750
 """from the first sound of the interruption to the last one of the agent: a soft voice is given 450 ms, and the machine
 is busy with both sides"""
@@ -94,7 +96,8 @@ def test_speaking_over_a_long_answer_silences_the_page(
     remembered = page.ask("watched.received.at(-1).item.content[0].transcript")
     assert abs(len(words(remembered)) - len(words(story["heard"]))) <= 1
     audible_ms = (first[1] - first[0]) * 1000 / OUTPUT_RATE_HZ
-    assert abs(audible_ms - story["heardMs"]) < 150
+    # it may have been stopped in the silence between two sentences
+    assert -150 < story["heardMs"] - audible_ms < 150 + SENTENCE_PAUSE_MS
     check_heard(embedded.http_url, story["text"], story["heard"], audible_ms, "default")
 
 

@@ -21,6 +21,7 @@ from talkover.client.turns import Answer, Turns, UserTurn
 from talkover.messages import Samples
 
 TIMEOUT_S = 10.0
+SPEAK_TRIES = 3
 SETTLE_S = 0.5
 """quiet before a take: detectors need to hear the room, and the last take's sounds must have died away"""
 QUIET_WITHIN_S = 6.0
@@ -156,14 +157,18 @@ class Call:
         return passage is not None and self._speaker.playing(now_s) in passage.item_ids
 
     def _speak(self, text: str) -> float:
-        """Make the agent say something. Returns when it became audible."""
-        since = self._passage_since = self._client.cursor
-        self._client.send({"type": "response.create", "response": {"instructions": f"Say exactly: {text}"}})
-        deadline_s = time.monotonic() + TIMEOUT_S
-        begun_s = self._answer_audible(since, 0.0, deadline_s)
-        if begun_s is None:
-            raise TimeoutError(f"the agent did not begin to say {text[:30]!r} within {TIMEOUT_S:g} s")
-        return begun_s
+        """Make the agent say something. Returns when it became audible.
+
+        Asked for anew when an answer to an earlier sound has just begun: only one may be active.
+        """
+        for _ in range(SPEAK_TRIES):
+            since = self._passage_since = self._client.cursor
+            self._client.send({"type": "response.create", "response": {"instructions": f"Say exactly: {text}"}})
+            begun_s = self._answer_audible(since, 0.0, time.monotonic() + TIMEOUT_S / SPEAK_TRIES)
+            if begun_s is not None:
+                return begun_s
+            self._hush()
+        raise TimeoutError(f"the agent did not begin to say {text[:30]!r} in {SPEAK_TRIES} tries")
 
     def _wait_spoken(self) -> None:
         self._client.wait_until(lambda: self._done(0), 60.0, "the end of what the agent says")
