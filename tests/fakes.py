@@ -32,7 +32,7 @@ from talkover.pipeline.responder import Responder
 from talkover.pipeline.sender import Sender
 from talkover.pipeline.synthesizer import Synthesizer
 from talkover.realtime.actions import Action, Close, Commit, Hold, Recognize, Respond, Send
-from talkover.realtime.session import RealtimeSession
+from talkover.realtime.session import Opened, RealtimeSession
 from talkover.realtime.session_options import SessionOptions
 from talkover.realtime.settings import SessionSettings
 from talkover.vad.endpointing import TurnOptions
@@ -224,7 +224,7 @@ class Driver:
         self.main, self.aside = Generations(), Generations()
         self.core = RealtimeSession(self.options, self.engines.vad.stream(), self.main, self.aside)
         self._recognizer = Recognizer(self.engines.asr)
-        self._do(self.core.open(self.now_s))
+        self._handle(Opened())
 
     # what the client does
 

@@ -1,4 +1,4 @@
-"""What the protocol core wants done: plain data, carried out by the shell around it (`server.py`)."""
+"""What the protocol core wants done: plain data, carried out by the shell around it (`session_thread.py`)."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ made to `Answers`. Then `Floor` says who speaks next.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from talkover.engines import VadStream
 from talkover.llm.history import History
@@ -67,8 +67,23 @@ from talkover.vad.decision_log import Write
 RECOGNIZER = "recognizer"
 """the stage without which there is no turn"""
 
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The connection is there: what happens first."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneFull:
+    """The pipeline did not take a request."""
+
+    response_id: str
+
+
 Report = Transcript | TurnOpinion | VoiceOpinion | SummaryMade | CallerKnown | ToolFinished | CallAhead | Output
 Frame = str | bytes
+Happened = Opened | Frame | Report | LaneFull | None
+"""None: only time has passed"""
 
 
 class RealtimeSession:
@@ -121,24 +136,24 @@ class RealtimeSession:
 
     # --------------------------------------------------------------------------------------------- for the shell
 
-    def open(self, now_s: float) -> list[Action]:
-        """The connection is there."""
-        self._expires_s = now_s + self._options.lifetime_s
-        self._call.opened(now_s)
-        self._outbox.send({"type": "session.created", "session": self._session_wire()})
-        return self._outbox.take()
-
-    def handle(self, happened: Frame | Report | None, now_s: float) -> list[Action]:
-        """A client's frame, a stage's report, or None when only time has passed. Returns what is to be done, in order.
+    def handle(self, happened: Happened, now_s: float) -> list[Action]:
+        """One step: what happened, and when. Returns what is to be done, in order.
 
         Frames may only be given while `ready_for_frames`.
         """
         if self._closed:
             return []
-        if isinstance(happened, (str, bytes)):
-            self._frame(happened, now_s)
-        elif happened is not None:
-            self._report(happened, now_s)
+        match happened:
+            case None:
+                pass
+            case Opened():
+                self._open(now_s)
+            case LaneFull(response_id):
+                self._lane_full(response_id, now_s)
+            case str() | bytes():
+                self._frame(happened, now_s)
+            case _:
+                self._report(happened, now_s)
         if self._hearing.is_busy:
             self._hearing.step(now_s)
         self._turns.watch(now_s)
@@ -168,15 +183,6 @@ class RealtimeSession:
         parts = (self._turns, self._answers, self._floor)
         due_s = min(self._expires_s, *(at_s for part in parts for at_s in part.deadlines_s()))
         return max(0.0, due_s - now_s)
-
-    def refuse(self, response_id: str, now_s: float) -> list[Action]:
-        """The pipeline did not take a request."""
-        active = self._answers.active
-        if self._answers.interjections.refused(response_id):
-            return self._outbox.take()
-        if not self._answers.speculation.refused(response_id) and active is not None and active.id == response_id:
-            self._answers.refuse(active, now_s)
-        return self._outbox.take()
 
     # --------------------------------------------------------------------------------------------- stage reports
 
@@ -319,6 +325,18 @@ class RealtimeSession:
         self._floor.begin(plan, timeline, now_s)
 
     # ---------------------------------------------------------------------------------------------------- inside
+
+    def _open(self, now_s: float) -> None:
+        self._expires_s = now_s + self._options.lifetime_s
+        self._call.opened(now_s)
+        self._outbox.send({"type": "session.created", "session": self._session_wire()})
+
+    def _lane_full(self, response_id: str, now_s: float) -> None:
+        active = self._answers.active
+        if self._answers.interjections.refused(response_id) or self._answers.speculation.refused(response_id):
+            return
+        if active is not None and active.id == response_id:
+            self._answers.refuse(active, now_s)
 
     def _add_silence(self) -> None:
         """The protocol's idle timeout: the user's silence becomes an item, to be answered."""

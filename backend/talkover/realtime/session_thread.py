@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -66,7 +66,8 @@ from talkover.realtime.actions import (
 )
 from talkover.realtime.events import encode_event
 from talkover.realtime.fields import JsonObject
-from talkover.realtime.session import RealtimeSession
+from talkover.realtime.observer import MakeObserver
+from talkover.realtime.session import Happened, LaneFull, Opened, RealtimeSession
 from talkover.realtime.session_options import SessionOptions
 from talkover.vad.decision_log import header, session_line
 
@@ -106,9 +107,11 @@ class SessionThread:
         on_frame_room: Callable[[], None],
         rename: Callable[[JsonObject], JsonObject | None] | None = None,
         decision_log: Path | None = None,
+        observers: Sequence[MakeObserver] = (),
     ) -> None:
         """`rename` changes events on the last step, for clients of the beta protocol. `decision_log` is the folder for
-        a file with all decisions of the session. Raises OSError when it cannot be written."""
+        a file with all decisions of the session. `observers` make those that look on. Raises OSError when it cannot be
+        written."""
         self._engines = engines
         self._lead_ms = lead_ms
         self._outlet = outlet
@@ -124,6 +127,7 @@ class SessionThread:
             record=None if self._decisions is None else self._record,
         )
         self.id = self._core.id
+        self._observers = tuple(make(self.id, options) for make in observers)
         self._record(session_line(self.id))
         self.inbox: Inbox[Any] = Inbox(MAX_REPORTS, 2 * max_frame_bytes, on_frame_room)
         retriever = None if answers_from_documents(engines.llm) else engines.retriever
@@ -168,12 +172,12 @@ class SessionThread:
     def _run(self) -> None:
         core = self._core
         try:
-            self._perform(core.open(time.monotonic()))
+            self._step(Opened())
             while not self.inbox.is_closed:
                 frames_wanted = core.ready_for_frames and self._recognizing.queue.has_room
                 wait_s = core.wait_s(time.monotonic())
                 happened = self.inbox.get(wait_s if frames_wanted or not core.ready_for_frames else 0.05, frames_wanted)
-                self._perform(core.handle(happened, time.monotonic()))
+                self._step(happened)
         except Exception:
             log.exception("session %s: internal error", self.id)
             self._metrics.errors_total.labels("session").inc()
@@ -181,8 +185,20 @@ class SessionThread:
         finally:
             self._metrics.forget_queues(self.id)
             self.stop()
+            for observer in self._observers:
+                observer.closed()
             if self._decisions is not None:
                 self._decisions.close()
+
+    def _step(self, happened: Happened) -> None:
+        """One step of the core, and what it wants done."""
+        now_s = time.monotonic()
+        for observer in self._observers:
+            observer.happened(happened, now_s)
+        actions = self._core.handle(happened, now_s)
+        for observer in self._observers:
+            observer.decided(actions, now_s)
+        self._perform(actions)
 
     def _record(self, line: bytes) -> None:
         if self._decisions is not None:
@@ -229,7 +245,7 @@ class SessionThread:
                     self._knowing.queue.try_put(question)
             case Respond(lane, request):
                 if not self._lane(lane).submit(request):
-                    self._perform(self._core.refuse(request.response_id, time.monotonic()))
+                    self._step(LaneFull(request.response_id))
             case Hold(on, sent_again_ms):
                 sender = self._lane("main").sender
                 sender.hold() if on else sender.release(sent_again_ms)
