@@ -201,6 +201,6 @@ def test_the_usual_pause_is_longer_than_most():
 
 def test_a_hasty_caller_is_answered_a_little_sooner_and_a_slow_one_later():
     assert waited_ms("", usual_pause_ms=200) == pytest.approx(MEDIUM.unknown_ms * 0.85)
-    assert waited_ms("", usual_pause_ms=800) == pytest.approx(960)
-    assert waited_ms("", usual_pause_ms=2500) == pytest.approx(MEDIUM.unknown_ms * 1.6)
+    assert waited_ms("", usual_pause_ms=700) == pytest.approx(840)
+    assert waited_ms("", usual_pause_ms=2500) == pytest.approx(MEDIUM.unknown_ms * 1.3)
     assert waited_ms("what time is it", usual_pause_ms=2500) < 600
