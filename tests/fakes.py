@@ -32,10 +32,13 @@ from talkover.pipeline.responder import Responder
 from talkover.pipeline.sender import Sender
 from talkover.pipeline.synthesizer import Synthesizer
 from talkover.realtime.actions import Action, Close, Commit, Hold, Recognize, Respond, Send
+from talkover.realtime.ids import seeded_ids
+from talkover.realtime.observer import MakeObserver
 from talkover.realtime.session import Opened, RealtimeSession
 from talkover.realtime.session_options import SessionOptions
 from talkover.realtime.settings import SessionSettings
 from talkover.vad.endpointing import TurnOptions
+from talkover.vad.frame_sound import MeasuredSounds
 
 
 def never() -> bool:
@@ -219,12 +222,22 @@ class Driver:
     held: bool = False
     ahead: dict[int, list[Any]] = field(default_factory=dict)
     actions: list[Action] = field(default_factory=list)
+    observer: MakeObserver | None = None
 
     def __post_init__(self) -> None:
         self.main, self.aside = Generations(), Generations()
-        self.core = RealtimeSession(self.options, self.engines.vad.stream(), self.main, self.aside)
+        self.observers: list[Any] = []
+        if self.observer is not None:  # before the core, some of whose decisions are taken while it is made
+            self.observers = [self.observer(seeded_ids(self.options.id_seed)("sess_"), self.options)]
+        self.core = RealtimeSession(
+            self.options,
+            MeasuredSounds(self.engines.vad.stream()),
+            self.main,
+            self.aside,
+            record=None if self.observer is None else self._decided_within,
+        )
         self._recognizer = Recognizer(self.engines.asr)
-        self._handle(Opened())
+        self.handle(Opened())
 
     # what the client does
 
@@ -234,9 +247,9 @@ class Driver:
 
     def send_raw(self, frame: str | bytes) -> list[dict[str, Any]]:
         before = len(self.events)
-        self._handle(frame)
+        self.handle(frame)
         while not self.core.ready_for_frames:
-            self._handle(None)
+            self.handle(None)
         return self.events[before:]
 
     def update(self, **session: Any) -> list[dict[str, Any]]:
@@ -280,7 +293,7 @@ class Driver:
         """Let time pass."""
         before = len(self.events)
         self.now_s += seconds
-        self._handle(None)
+        self.handle(None)
         return self.events[before:]
 
     # what the pipeline does
@@ -291,7 +304,7 @@ class Driver:
             index %= len(self.work)
             result = next(self.work[index], None)
             if result is not None:
-                self._handle(result)
+                self.handle(result)
                 return True
             del self.work[index]
         return False
@@ -316,8 +329,18 @@ class Driver:
 
     # inside
 
-    def _handle(self, happened: Any) -> None:
-        self._do(self.core.handle(happened, self.now_s))
+    def handle(self, happened: Any) -> None:
+        """One step of the core, seen by the observer."""
+        for observer in self.observers:
+            observer.happened(happened, self.now_s)
+        actions = self.core.handle(happened, self.now_s)
+        for observer in self.observers:
+            observer.decided(actions, self.now_s)
+        self._do(actions)
+
+    def _decided_within(self, line: bytes) -> None:
+        for observer in self.observers:
+            observer.decided_within(line)
 
     def _do(self, actions: Sequence[Action]) -> None:
         for action in actions:

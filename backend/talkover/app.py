@@ -28,6 +28,7 @@ from talkover.memory.store import MemoryStore, MemoryUnavailable, memory_file
 from talkover.metrics import Metrics
 from talkover.pipeline.passages import PassageOptions
 from talkover.realtime.behaviour import Manners
+from talkover.realtime.event_recorder import EventLogs
 from talkover.realtime.server import RealtimeOptions, RealtimeServer
 from talkover.realtime.session_options import SessionOptions
 from talkover.realtime.settings import SessionSettings, TurnDetection
@@ -147,6 +148,7 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
         raise ConfigError([f"session.voice: must be one of {names}, got {settings.session.voice!r}"])
     toolbox = build_toolbox(settings)
     memory = open_memory(settings)
+    event_logs = open_event_logs(settings)
     realtime = RealtimeServer(
         RealtimeOptions(
             session=_session_options(settings, engines, toolbox, memory),
@@ -157,6 +159,7 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
             max_frame_bytes=server.max_frame_mib << 20,
             max_backlog_bytes=int(server.max_backlog_mib * (1 << 20)),
             decision_log=settings.vad.decision_log,
+            observers=() if event_logs is None else (event_logs,),
         ),
         engines,
         metrics,
@@ -176,6 +179,7 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
     app.state.realtime = realtime
     app.state.toolbox = toolbox
     app.state.memory = memory
+    app.state.event_logs = event_logs
 
     async def realtime_endpoint(websocket: WebSocket) -> None:
         await realtime.endpoint(websocket)
@@ -207,6 +211,17 @@ def open_memory(settings: Settings) -> MemoryStore | None:
         return MemoryStore(memory_file(memory.path), memory.keep_days, memory.max_notes)
     except MemoryUnavailable as error:
         raise ConfigError([str(error)]) from error
+
+
+def open_event_logs(settings: Settings) -> EventLogs | None:
+    """Where sessions are recorded for a replay; None when they are not. Raises ConfigError."""
+    recording = settings.event_log
+    if recording.path is None:
+        return None
+    try:
+        return EventLogs(recording.path, recording.max_mib << 20, recording.audio)
+    except OSError as error:
+        raise ConfigError([f"event_log.path: must be a folder that can be written ({error})"]) from error
 
 
 def _session_options(
@@ -293,6 +308,8 @@ class _Server(uvicorn.Server):
         await asyncio.to_thread(self._app.state.toolbox.close)
         if self._app.state.memory is not None:
             self._app.state.memory.close()
+        if self._app.state.event_logs is not None:
+            await asyncio.to_thread(self._app.state.event_logs.close)
         await super().shutdown(sockets)
 
 

@@ -115,11 +115,16 @@ def serve(
     overrides: SetOption = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on; the same as server.host.")] = None,
     port: Annotated[int | None, typer.Option(help="0 picks a free one; the same as server.port.")] = None,
+    record_events: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="A log per session for `talkover replay`, transcripts included."),
+    ] = None,
 ) -> None:
     """Serve the page, the realtime socket and the REST endpoints on one port."""
     all_overrides = [*(overrides or [])]
     all_overrides += [f"server.host={host}"] if host is not None else []
     all_overrides += [f"server.port={port}"] if port is not None else []
+    all_overrides += [f"event_log.path={record_events.resolve()}"] if record_events is not None else []
     settings = _settings(config, all_overrides)
 
     from talkover.app import chosen_engines
@@ -137,6 +142,37 @@ def serve(
         _fail(error.problems, CONFIGURATION_FAULT)
     except EngineUnavailable as error:
         _fail(str(error).splitlines(), FAILURE)
+
+
+@app.command()
+def replay(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="As `talkover serve --record-events` writes them.")],
+) -> None:
+    """Run a recorded session again, without audio and engines. Exit code 1: it decided otherwise."""
+    from talkover.realtime.replay import NoEventLog, lines_of, read
+    from talkover.realtime.replay import replay as replay_session
+
+    try:
+        result = replay_session(read(lines_of(file)))
+    except (OSError, NoEventLog) as error:
+        _fail(f"{file}: {error}", CONFIGURATION_FAULT)
+    end = f"ended: {result.ended}" if result.ended else "ended abruptly"
+    screen.print(
+        f"session {result.session_id}: {result.steps} steps in {result.duration_s:.1f} s, {result.actions} actions, "
+        f"{result.decisions} decisions of turn taking; {end}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    for error in result.raised:
+        screen.print(f"raised {error}, as it did when it was recorded", highlight=False)
+    if (difference := result.difference) is None:
+        screen.print("the same decisions")
+        return
+    for line in difference.context:
+        typer.echo(line)
+    typer.echo(f"line {difference.step.line}, {difference.step.at_s:.3f} s: {difference.step.what}")
+    typer.echo(f"  recorded: {difference.recorded}\n  now:      {difference.replayed}")
+    raise typer.Exit(FAILURE)
 
 
 @app.command()

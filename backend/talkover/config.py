@@ -114,6 +114,17 @@ class VadSettings(Section):
     `talkover bench duplex --replay FILE` decides again from it"""
 
 
+class EventLogSettings(Section):
+    """What entered each session, to be run again by `talkover replay`. Transcripts and instructions are in it."""
+
+    path: Path | None = None
+    """folder for a file per session; none: nothing is recorded"""
+    audio: bool = False
+    """keep the audio that went in and out, too: some 5 MiB a minute; a replay does without"""
+    max_mib: Annotated[int, Field(ge=1, le=4096)] = 64
+    """of one session, before compression; then its recording ends"""
+
+
 class MannersSettings(Section):
     """What the agent does while it has no answer to give."""
 
@@ -399,6 +410,7 @@ class Settings(Section):
     server: ServerSettings = ServerSettings()
     session: SessionDefaults = SessionDefaults()
     vad: VadSettings = VadSettings()
+    event_log: EventLogSettings = EventLogSettings()
     manners: MannersSettings = MannersSettings()
     asr: AsrSettings = AsrSettings()
     llm: LlmSettings = LlmSettings()
@@ -451,6 +463,7 @@ _PATH_KEYS = (
     ("server", "tls_certificate"),
     ("server", "tls_key"),
     ("vad", "decision_log"),
+    ("event_log", "path"),
     ("vad", "turn_model"),
     ("vad", "speaker_model"),
     ("knowledge", "path"),

@@ -18,6 +18,7 @@ from talkover.messages import AudioFormat
 from talkover.pipeline.receiver import Receiver
 from talkover.vad.decision_log import header, session_line
 from talkover.vad.endpointing import TurnOptions
+from talkover.vad.frame_sound import MeasuredSounds
 
 PAUSE_MS = 600
 FIRST_END_MS, SECOND_START_MS, END_MS = 2000, 2600, 3600
@@ -27,7 +28,7 @@ FIRST_END_MS, SECOND_START_MS, END_MS = 2000, 2600, 3600
 def log(tmp_path: Path) -> Path:
     """Of somebody who speaks for a second, pauses for 600 ms, and speaks for another second."""
     lines = [header()]
-    receiver = Receiver(LevelVad(), lines.append)
+    receiver = Receiver(MeasuredSounds(LevelVad()), lines.append)
     lines.append(session_line("sess_1"))
     receiver.configure(TurnOptions(mode="semantic_vad"), 300)
     sound = np.zeros(24 * 10_000, np.float32)

@@ -12,6 +12,7 @@ from talkover.audio import samples_to_pcm16
 from talkover.messages import AudioFormat
 from talkover.pipeline.receiver import InputOverflow, Receiver, ReceiverEvent, SpeechPiece
 from talkover.vad.endpointing import SpeechEnded, SpeechStarted, TurnOptions
+from talkover.vad.frame_sound import MeasuredSounds
 
 PCM = AudioFormat()
 
@@ -31,7 +32,7 @@ def hear(receiver: Receiver, data: bytes, chunk_bytes: int = 960, audible: bool 
 
 @pytest.fixture
 def receiver() -> Receiver:
-    receiver = Receiver(LevelVad())
+    receiver = Receiver(MeasuredSounds(LevelVad()))
     receiver.configure(TurnOptions(), 300)
     return receiver
 
@@ -51,7 +52,7 @@ def test_an_utterance_reaches_the_recognizer_whole_and_with_its_pre_roll(receive
 
 @pytest.mark.parametrize("chunk_bytes", [7, 333, 960, 48_000, 10_000_000])
 def test_however_audio_is_cut_the_turns_are_the_same(receiver: Receiver, chunk_bytes: int):
-    reference = Receiver(LevelVad())
+    reference = Receiver(MeasuredSounds(LevelVad()))
     reference.configure(TurnOptions(), 300)
     data = tone(500, 0) + tone(500) + tone(700, 0) + tone(400) + tone(700, 0)
     expected = [event for event in hear(reference, data) if not isinstance(event, SpeechPiece)]

@@ -13,6 +13,7 @@ from talkover.messages import AudioFormat
 from talkover.pipeline.receiver import Receiver
 from talkover.vad.decision_log import header, recorded, replay, session_line
 from talkover.vad.endpointing import Endpointer, TurnOptions
+from talkover.vad.frame_sound import MeasuredSounds
 from talkover.vad.prosody import UNVOICED, Pitch
 
 KINDS = {"Endpointer": Endpointer}
@@ -21,7 +22,7 @@ KINDS = {"Endpointer": Endpointer}
 def log_of_two_utterances() -> list[bytes]:
     """What a receiver writes while somebody speaks twice, the second time with words."""
     lines = [header()]
-    receiver = Receiver(LevelVad(), lines.append)
+    receiver = Receiver(MeasuredSounds(LevelVad()), lines.append)
     receiver.configure(TurnOptions(mode="semantic_vad", eagerness="high"), 300)
     tone = (0.5 * np.sin(np.arange(24 * 700) * 0.1)).astype(np.float32)
     quiet = np.zeros(24 * 1500, np.float32)

@@ -19,16 +19,14 @@ from talkover.audio import (
     AudioFormat,
     Chunker,
     WireDecoder,
-    level_dbfs,
     samples_to_ms,
 )
-from talkover.engines import VadStream
 from talkover.messages import Samples
 from talkover.vad.decision_log import Write, recorded
 from talkover.vad.echo import EchoCanceller
 from talkover.vad.endpointing import Endpointer, TurnOptions
+from talkover.vad.frame_sound import FrameSounds
 from talkover.vad.interruption import Dialogue
-from talkover.vad.prosody import PitchTracker
 from talkover.vad.turn_events import OnsetDropped, SpeechEnded, SpeechOnset, SpeechRetracted, SpeechStarted, TurnEvent
 
 STEP_BYTES = 9600
@@ -64,9 +62,9 @@ ReceiverEvent = TurnEvent | SpeechPiece | InputOverflow
 class _Buffer:
     """The last samples of the session's input with their position, at most `max_samples`."""
 
-    def __init__(self) -> None:
+    def __init__(self, position: int = 0) -> None:
         self._parts: deque[Samples] = deque()
-        self.end = 0
+        self.end = position
         self.size = 0
 
     def append(self, samples: Samples) -> None:
@@ -108,22 +106,23 @@ class _Buffer:
 class Receiver:
     """The ear of one session."""
 
-    def __init__(self, vad: VadStream, record: Write | None = None) -> None:
-        """`record` takes the lines of the decision log."""
-        self._vad = vad
+    def __init__(self, sounds: FrameSounds, record: Write | None = None, start_sample: int = 0) -> None:
+        """`record` takes the lines of the decision log. `start_sample`: where in the session this one begins."""
+        self._sounds = sounds
         self._echo_canceller: EchoCanceller | None = None
         self._decoder = WireDecoder(AudioFormat())
         self._options: TurnOptions | None = TurnOptions()
         self._prefix_ms = 300
         self._endpointer = recorded(Endpointer, record, TurnOptions())
-        self._pitch = PitchTracker()
         self._dialogue = Dialogue()
         self._frames = Chunker(VAD_FRAME_SAMPLES)
-        self._buffer = _Buffer()
+        self._buffer = _Buffer(start_sample)
         self._waiting: deque[tuple[AudioFormat, bytes]] = deque()
         self._piece_start: int | None = None
         self._buffered_ms = 0.0
         self._overflow_reported = False
+        if start_sample:
+            self._endpointer.skip_to(self.now_ms)
 
     # ------------------------------------------------------------------------------------------------- settings
 
@@ -138,8 +137,7 @@ class Receiver:
             self._endpointer.reset()
             self._endpointer.skip_to(self.now_ms)
             self._endpointer.configure(options)
-            self._vad.reset()
-            self._pitch.reset()
+            self._sounds.reset()
             self._piece_start = None
         else:
             self._endpointer.configure(options)
@@ -155,6 +153,11 @@ class Receiver:
     @property
     def in_speech(self) -> bool:
         return self._options is not None and self._endpointer.in_speech
+
+    @property
+    def end_sample(self) -> int:
+        """Samples processed so far."""
+        return self._buffer.end
 
     @property
     def now_ms(self) -> float:
@@ -278,10 +281,9 @@ class Receiver:
         return events
 
     def _frame_events(self, frame: Samples, agent_audible: bool) -> list[ReceiverEvent]:
-        probability = self._vad.speech_probability(frame)
-        pitch = self._pitch.feed(frame)
+        sound = self._sounds.measure(frame)
         events: list[ReceiverEvent] = []
-        for event in self._endpointer.feed(probability, level_dbfs(frame), agent_audible, pitch):
+        for event in self._endpointer.feed(sound.speech_probability, sound.level_dbfs, agent_audible, sound.pitch):
             match event:
                 case SpeechOnset():
                     events.append(event)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,10 +15,8 @@ from talkover.messages import (
 )
 from talkover.metrics import Timeline
 from talkover.realtime.fields import JsonObject
-from talkover.realtime.ids import Prefix
+from talkover.realtime.ids import NextId
 from talkover.tools.tool import Tool
-
-NextId = Callable[[Prefix], str]
 
 LaneName = Literal["main", "aside"]
 """`main` speaks for the conversation, `aside` makes out-of-band responses"""
@@ -220,12 +217,12 @@ Action = (
 class Outbox:
     """Collects actions in order; events get their id here."""
 
-    def __init__(self, next_event_id: NextId) -> None:
-        self._next_event_id = next_event_id
+    def __init__(self, next_id: NextId) -> None:
+        self.next_id = next_id
         self._actions: list[Action] = []
 
     def send(self, event: JsonObject) -> None:
-        self._actions.append(Send({"type": event["type"], "event_id": self._next_event_id("event_"), **event}))
+        self._actions.append(Send({"type": event["type"], "event_id": self.next_id("event_"), **event}))
 
     def act(self, action: Action) -> None:
         self._actions.append(action)

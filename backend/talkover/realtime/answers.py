@@ -376,6 +376,18 @@ class Answers:
         deadlines = [response.deadline_s for response in responses if response is not None and response.dispatched]
         return [*deadlines, *self.yielding.deadlines_s()]
 
+    def abandon(self, message: str, now_s: float) -> None:
+        """The session begins anew: every response ends here, and all that is being made is stale."""
+        for response in (self.active, self._aside_active, *self._aside_waiting):
+            if response is not None:
+                response.finish("failed", failed("internal_error", message))
+                self._outbox.act(ResponseFinished("failed", "internal_error", response.timeline, 0, False))
+        self.active = self._aside_active = None
+        self._aside_waiting.clear()
+        self.interjections.drop()
+        self._main.next()
+        self._aside.next()
+
     def refuse(self, response: Response, now_s: float) -> None:
         """The pipeline would not take it: its stages are stuck in older work."""
         self._finish(response, now_s, "failed", failed("internal_error", "The pipeline is busy"))

@@ -39,6 +39,12 @@ class ProtocolError(Exception):
         }
 
 
+def server_error(code: str, message: str) -> dict[str, Any]:
+    """An `error` event for what is no fault of the client."""
+    error = {"type": "server_error", "code": code, "message": message, "param": None, "event_id": None}
+    return {"type": "error", "error": error}
+
+
 def shown(value: Any) -> str:
     """A client's value for a message: scalars shortened, containers named by kind and size only."""
     if isinstance(value, bool) or value is None:

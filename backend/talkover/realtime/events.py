@@ -15,6 +15,7 @@ from talkover.realtime.errors import (
     unknown_event_type,
 )
 from talkover.realtime.fields import Field, JsonObject
+from talkover.realtime.ids import NextId, new_id
 from talkover.realtime.items import Item, parse_item
 from talkover.realtime.settings import ResponseOptions
 
@@ -133,9 +134,11 @@ ClientEvent = (
     | PlaybackUpdated
 )
 
+Parser = Callable[[Field, str | None, NextId], ClientEvent]
 
-def parse_client_event(frame: str | bytes) -> ClientEvent:
-    """The event in one frame; of a key given twice the last value counts.
+
+def parse_client_event(frame: str | bytes, next_id: NextId = new_id) -> ClientEvent:
+    """The event in one frame; of a key given twice the last value counts. `next_id` names what the client has not.
 
     Raises ProtocolError and nothing else, with the client's `event_id` when it sent one.
     """
@@ -155,7 +158,7 @@ def parse_client_event(frame: str | bytes) -> ClientEvent:
     given_id = event.get("event_id")
     event_id = None if given_id is None else given_id.string(max_chars=512)
     try:
-        return _parser(event)(event, event_id)
+        return _parser(event)(event, event_id, next_id)
     except ProtocolError as error:
         raise error.caused_by(event_id) from None
 
@@ -165,7 +168,7 @@ def encode_event(event: JsonObject) -> str:
     return msgspec.json.encode(event).decode()
 
 
-def _parser(event: Field) -> Callable[[Field, str | None], ClientEvent]:
+def _parser(event: Field) -> Parser:
     name = event.object().get("type")
     if not isinstance(name, str):
         raise invalid_event("An event must have a string `type`", "type")
@@ -178,36 +181,38 @@ def _parser(event: Field) -> Callable[[Field, str | None], ClientEvent]:
     return parser
 
 
-def _session_update(event: Field, event_id: str | None) -> ClientEvent:
+def _session_update(event: Field, event_id: str | None, _next_id: NextId) -> ClientEvent:
     return SessionUpdate(event_id, event.require("session").object())
 
 
-def _audio_append(event: Field, event_id: str | None) -> ClientEvent:
+def _audio_append(event: Field, event_id: str | None, _next_id: NextId) -> ClientEvent:
     return AudioAppend(event_id, event.require("audio").base64())
 
 
-def _audio_commit(_event: Field, event_id: str | None) -> ClientEvent:
+def _audio_commit(_event: Field, event_id: str | None, _next_id: NextId) -> ClientEvent:
     return AudioCommit(event_id)
 
 
-def _audio_clear(_event: Field, event_id: str | None) -> ClientEvent:
+def _audio_clear(_event: Field, event_id: str | None, _next_id: NextId) -> ClientEvent:
     return AudioClear(event_id)
 
 
-def _item_create(event: Field, event_id: str | None) -> ClientEvent:
+def _item_create(event: Field, event_id: str | None, next_id: NextId) -> ClientEvent:
     previous = event.get("previous_item_id")
-    return ItemCreate(event_id, parse_item(event.require("item")), None if previous is None else previous.identifier())
+    return ItemCreate(
+        event_id, parse_item(event.require("item"), next_id), None if previous is None else previous.identifier()
+    )
 
 
-def _item_retrieve(event: Field, event_id: str | None) -> ClientEvent:
+def _item_retrieve(event: Field, event_id: str | None, _next_id: NextId) -> ClientEvent:
     return ItemRetrieve(event_id, event.require("item_id").identifier())
 
 
-def _item_delete(event: Field, event_id: str | None) -> ClientEvent:
+def _item_delete(event: Field, event_id: str | None, _next_id: NextId) -> ClientEvent:
     return ItemDelete(event_id, event.require("item_id").identifier())
 
 
-def _item_truncate(event: Field, event_id: str | None) -> ClientEvent:
+def _item_truncate(event: Field, event_id: str | None, _next_id: NextId) -> ClientEvent:
     return ItemTruncate(
         event_id,
         event.require("item_id").identifier(),
@@ -216,17 +221,17 @@ def _item_truncate(event: Field, event_id: str | None) -> ClientEvent:
     )
 
 
-def _response_create(event: Field, event_id: str | None) -> ClientEvent:
+def _response_create(event: Field, event_id: str | None, _next_id: NextId) -> ClientEvent:
     response = event.get("response")
     return ResponseCreate(event_id, ResponseOptions.parse(None if response is None else response.object()))
 
 
-def _response_cancel(event: Field, event_id: str | None) -> ClientEvent:
+def _response_cancel(event: Field, event_id: str | None, _next_id: NextId) -> ClientEvent:
     response_id = event.get("response_id")
     return ResponseCancel(event_id, None if response_id is None else response_id.identifier())
 
 
-def _playback_updated(event: Field, event_id: str | None) -> ClientEvent:
+def _playback_updated(event: Field, event_id: str | None, _next_id: NextId) -> ClientEvent:
     ended = event.get("ended")
     return PlaybackUpdated(
         event_id,
@@ -236,7 +241,7 @@ def _playback_updated(event: Field, event_id: str | None) -> ClientEvent:
     )
 
 
-_PARSERS: dict[str, Callable[[Field, str | None], ClientEvent]] = {
+_PARSERS: dict[str, Parser] = {
     "session.update": _session_update,
     "input_audio_buffer.append": _audio_append,
     "input_audio_buffer.commit": _audio_commit,

@@ -106,6 +106,13 @@ class Floor:
         """The client cancelled what it was to be answered with."""
         self._due = None
 
+    def apologise(self, now_s: float) -> None:
+        """What the user said was lost: ask them to say it again, where turns are answered."""
+        if self._turns.settings.answers_turns:
+            self._due = UserTurn(self._conversation.last_id or "")
+            self._due.timeline.mark("requested", now_s)
+            self._apology_due = True
+
     def turn_detection_changed(self) -> None:
         """Silence is counted anew."""
         self._silence.broken()

@@ -10,7 +10,7 @@ import msgspec
 
 from talkover.realtime.errors import ProtocolError, invalid_value, listed
 from talkover.realtime.fields import Field, JsonObject
-from talkover.realtime.ids import new_id
+from talkover.realtime.ids import NextId, new_id
 
 ItemType = Literal["message", "function_call", "function_call_output"]
 Role = Literal["user", "assistant", "system"]
@@ -136,12 +136,12 @@ class Item:
         return len(msgspec.json.encode(wire)) + base64_bytes + envelope_bytes <= MAX_EVENT_BYTES
 
 
-def parse_item(item: Field) -> Item:
-    """Raises ProtocolError."""
+def parse_item(item: Field, next_id: NextId = new_id) -> Item:
+    """`next_id` names what the client has not. Raises ProtocolError."""
     kinds: tuple[ItemType, ...] = ("message", "function_call", "function_call_output")
     kind = item.require("type").one_of(kinds)
     given_id = item.get("id")
-    item_id = new_id("item_") if given_id is None else given_id.identifier()
+    item_id = next_id("item_") if given_id is None else given_id.identifier()
     status = _status(item)
     match kind:
         case "message":
@@ -154,7 +154,7 @@ def parse_item(item: Field) -> Item:
                 item_id,
                 kind,
                 status,
-                call_id=new_id("call_") if call_id is None else call_id.identifier(),
+                call_id=next_id("call_") if call_id is None else call_id.identifier(),
                 name=item.require("name").identifier(),
                 arguments=item.require("arguments").string(),
             )
@@ -168,11 +168,11 @@ def parse_item(item: Field) -> Item:
     return parsed
 
 
-def parse_input(item: Field) -> Item | ItemReference:
+def parse_input(item: Field, next_id: NextId = new_id) -> Item | ItemReference:
     """An element of a response's `input`. Raises ProtocolError."""
     if item.require("type").string() == "item_reference":
         return ItemReference(item.require("id").identifier())
-    return parse_item(item)
+    return parse_item(item, next_id)
 
 
 def _status(item: Field) -> Status:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from talkover.realtime.actions import Action
 from talkover.realtime.session import Happened
@@ -23,6 +23,15 @@ class SessionObserver(Protocol):
 
     def closed(self) -> None:
         """The session is over."""
+        ...
+
+
+@runtime_checkable
+class InnerObserver(Protocol):
+    """One that is also told what the core's own deciders were asked and said: the lines of `vad/decision_log.py`."""
+
+    def decided_within(self, line: bytes) -> None:
+        """Between `happened` and `decided`; some lines come while the session is made."""
         ...
 
 

@@ -12,7 +12,6 @@ from talkover.pipeline.ledger import HeardLedger
 from talkover.realtime.actions import Outbox
 from talkover.realtime.conversation import Conversation, Entry
 from talkover.realtime.fields import JsonObject
-from talkover.realtime.ids import new_id
 from talkover.realtime.items import ContentPart, Item, Status
 from talkover.realtime.settings import ResponsePlan
 
@@ -134,7 +133,12 @@ class Response:
         arguments, self._call_arguments = self._call_arguments or "{}", ""
         self._close_message("completed")
         item = Item(
-            new_id("item_"), "function_call", "in_progress", call_id=delta.call_id, name=delta.name, arguments=""
+            self._outbox.next_id("item_"),
+            "function_call",
+            "in_progress",
+            call_id=delta.call_id,
+            name=delta.name,
+            arguments="",
         )
         index = self._add_item(Entry(item))
         place: JsonObject = {
@@ -160,7 +164,8 @@ class Response:
         arguments, self._call_arguments = self._call_arguments or "{}", ""
         self._close_message("completed")
         self.has_called_server = True
-        item = Item(new_id("item_"), "function_call", call_id=delta.call_id, name=delta.name, arguments=arguments)
+        item_id = self._outbox.next_id("item_")
+        item = Item(item_id, "function_call", call_id=delta.call_id, name=delta.name, arguments=arguments)
         previous = self._conversation.append(Entry(item))
         for event_type in ("conversation.item.added", "conversation.item.done"):
             self._outbox.send({"type": event_type, "previous_item_id": previous, "item": item.wire()})
@@ -192,7 +197,7 @@ class Response:
     def _open_message(self) -> _Message:
         if self._message is not None:
             return self._message
-        item = Item(new_id("item_"), "message", "in_progress", "assistant")
+        item = Item(self._outbox.next_id("item_"), "message", "in_progress", "assistant")
         ledger = HeardLedger()
         entry = Entry(item, ledger=ledger if self.plan.modality == "audio" else None)
         entry.is_interjection = self.is_interjection

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from talkover.engines import VadStream
 from talkover.llm.history import History
 from talkover.messages import (
     CallAhead,
@@ -34,7 +33,7 @@ from talkover.realtime.call import Call
 from talkover.realtime.caller_memory import CallerMemory
 from talkover.realtime.conversation import Conversation, Entry
 from talkover.realtime.early_work import EarlyWork
-from talkover.realtime.errors import ProtocolError
+from talkover.realtime.errors import ProtocolError, server_error
 from talkover.realtime.events import (
     AudioAppend,
     AudioClear,
@@ -54,18 +53,23 @@ from talkover.realtime.extension import Extension
 from talkover.realtime.fields import JsonObject
 from talkover.realtime.floor import Floor
 from talkover.realtime.hearing import Hearing
-from talkover.realtime.ids import new_id
+from talkover.realtime.ids import new_id, seeded_ids
 from talkover.realtime.items import ContentPart, Item
 from talkover.realtime.listening import Listening
+from talkover.realtime.parameters import ResolveVoice
 from talkover.realtime.server_tools import ServerTools
 from talkover.realtime.session_options import SessionOptions
 from talkover.realtime.settings import ResponseOptions, ResponsePlan, SessionSettings
 from talkover.realtime.situation import Situation
 from talkover.realtime.user_turns import UserTurn, UserTurns
-from talkover.vad.decision_log import Write
+from talkover.vad.decision_log import Write, voice_line
+from talkover.vad.frame_sound import FrameSounds
 
 RECOGNIZER = "recognizer"
 """the stage without which there is no turn"""
+MAX_BREAKS = 3
+"""steps that may raise; a fault that comes again and again ends the session"""
+BROKE = "The session met an internal error and listens again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +84,17 @@ class LaneFull:
     response_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Broke:
+    """The step before raised: whatever it was about is in an unknown state."""
+
+    error: str
+    """type of the exception"""
+
+
 Report = Transcript | TurnOpinion | VoiceOpinion | SummaryMade | CallerKnown | ToolFinished | CallAhead | Output
 Frame = str | bytes
-Happened = Opened | Frame | Report | LaneFull | None
+Happened = Opened | Frame | Report | LaneFull | Broke | None
 """None: only time has passed"""
 
 
@@ -92,39 +104,56 @@ class RealtimeSession:
     def __init__(
         self,
         options: SessionOptions,
-        vad: VadStream,
+        sounds: FrameSounds,
         main: Generations,
         aside: Generations,
-        next_id: NextId = new_id,
+        next_id: NextId | None = None,
         record: Write | None = None,
     ) -> None:
-        """`record` takes the lines of the decision log."""
+        """`sounds` measures the user's audio. `next_id` makes ids, else they are made as `options` say. `record` takes
+        the lines of the decision log."""
+        if next_id is None:
+            next_id = seeded_ids(options.id_seed) if options.id_seed else new_id
         self.id = next_id("sess_")
+        if record is not None:
+            options = replace(options, resolve_voice=_recorded_voices(options.resolve_voice, record))
         self._options = options
+        self._sounds = sounds
+        self._main, self._aside = main, aside
         self._next_id = next_id
+        self._record = record
         self._settings = options.settings
         self._expires_s = 0.0
         self._closed = False
+        self._breaks = 0
         outbox = self._outbox = Outbox(next_id)
-        extension = self._extension = Extension(outbox, options.info)
+        self._extension = Extension(outbox, options.info)
         conversation = self._conversation = Conversation(next_id("conv_"))
         if options.history_tokens is not None:
             conversation.history = History(options.history_tokens)
-        receiver = self._receiver = Receiver(vad, record)
-        turns = self._turns = UserTurns(
-            conversation, receiver, outbox, extension, next_id, options.asr_timeout_s, self._turn_done
-        )
-        answers = self._answers = Answers(
-            conversation, outbox, extension, main, aside, next_id, options.response_timeout_s
-        )
-        self._tools = answers.server_tools = ServerTools(
-            conversation, outbox, extension, next_id, options.toolbox, options.tool_limits, self.id
+        self._tools = ServerTools(
+            conversation, outbox, self._extension, next_id, options.toolbox, options.tool_limits, self.id
         )
         self._memory = CallerMemory(options.memory is not None, options.memory_tools, conversation, outbox)
         self._situation = Situation(conversation)
         self._situation.expect_for(options.settings.server_tools)
         self._call = Call(options.greeting)
-        self._listening = Listening(options.manners, answers, turns, receiver, extension, outbox, self._plan)
+        self._assemble(Receiver(sounds, record), 0.0)
+
+    def _assemble(self, receiver: Receiver, now_s: float) -> None:
+        """What listens and answers, at its beginning; the conversation and what tools do for it stay."""
+        options, conversation, outbox, extension = self._options, self._conversation, self._outbox, self._extension
+        next_id, s2s = self._next_id, self._settings.s2s
+        self._receiver = receiver
+        turns = self._turns = UserTurns(
+            conversation, receiver, outbox, extension, next_id, options.asr_timeout_s, self._turn_done
+        )
+        answers = self._answers = Answers(
+            conversation, outbox, extension, self._main, self._aside, next_id, options.response_timeout_s
+        )
+        answers.server_tools = self._tools
+        manners = (s2s and s2s.manners) or options.manners
+        self._listening = Listening(manners, answers, turns, receiver, extension, outbox, self._plan)
         self._floor = Floor(
             conversation, turns, answers, self._tools, self._call, self._listening, extension, self._plan
         )
@@ -132,7 +161,7 @@ class RealtimeSession:
         self._hearing = Hearing(
             options, receiver, self._situation, turns, answers, self._floor, self._early_work, extension, outbox
         )
-        self._hearing.configure(self._settings, None, 0.0)
+        self._hearing.configure(self._settings, None, now_s)
 
     # --------------------------------------------------------------------------------------------- for the shell
 
@@ -150,6 +179,8 @@ class RealtimeSession:
                 self._open(now_s)
             case LaneFull(response_id):
                 self._lane_full(response_id, now_s)
+            case Broke():
+                self._begin_anew(now_s)
             case str() | bytes():
                 self._frame(happened, now_s)
             case _:
@@ -223,7 +254,7 @@ class RealtimeSession:
     def _frame(self, frame: Frame, now_s: float) -> None:
         event: ClientEvent | None = None
         try:
-            event = parse_client_event(frame)
+            event = parse_client_event(frame, self._next_id)
             self._client_event(event, now_s)
         except ProtocolError as error:
             caused_by = error.event_id if event is None else event.event_id
@@ -338,6 +369,22 @@ class RealtimeSession:
         if active is not None and active.id == response_id:
             self._answers.refuse(active, now_s)
 
+    def _begin_anew(self, now_s: float) -> None:
+        """A fault of ours: whatever it was about is ended, and the session listens again; not without end."""
+        self._breaks += 1
+        self._outbox.send(server_error("internal_error", BROKE))
+        was_waited_for = self._answers.active is not None or self._turns.is_awaiting or self._turns.open is not None
+        self._hearing.settle(now_s)
+        self._turns.abandon()
+        self._answers.abandon(BROKE, now_s)
+        if self._breaks > MAX_BREAKS:
+            self._close(1011, "internal error")
+            return
+        self._sounds.reset()
+        self._assemble(Receiver(self._sounds, self._record, self._receiver.end_sample), now_s)
+        if was_waited_for:
+            self._floor.apologise(now_s)
+
     def _add_silence(self) -> None:
         """The protocol's idle timeout: the user's silence becomes an item, to be answered."""
         detection = self._settings.turn_detection
@@ -365,6 +412,17 @@ class RealtimeSession:
 
     def _session_wire(self) -> JsonObject:
         return self._settings.wire(self.id, self._options.model, self._options.expires_at)
+
+
+def _recorded_voices(resolve_voice: ResolveVoice, record: Write) -> ResolveVoice:
+    """Voices come and go while the server runs: which one was there is part of the log."""
+
+    def resolve(name: str) -> str | None:
+        found = resolve_voice(name)
+        record(voice_line(name, found))
+        return found
+
+    return resolve
 
 
 def asks_for_echo_cancellation(settings: SessionSettings) -> bool:

@@ -57,3 +57,5 @@ class SessionOptions:
     """there is a speaker model"""
     manners: Manners = Manners()
     """what the agent does while it has no answer to give"""
+    id_seed: str = ""
+    """what the ids of a session's objects are derived from; empty: they are random"""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -66,10 +68,12 @@ from talkover.realtime.actions import (
 )
 from talkover.realtime.events import encode_event
 from talkover.realtime.fields import JsonObject
-from talkover.realtime.observer import MakeObserver
-from talkover.realtime.session import Happened, LaneFull, Opened, RealtimeSession
+from talkover.realtime.ids import seeded_ids
+from talkover.realtime.observer import InnerObserver, MakeObserver
+from talkover.realtime.session import Broke, Happened, LaneFull, Opened, RealtimeSession
 from talkover.realtime.session_options import SessionOptions
 from talkover.vad.decision_log import header, session_line
+from talkover.vad.frame_sound import MeasuredSounds
 
 log = logging.getLogger(__name__)
 
@@ -119,16 +123,19 @@ class SessionThread:
         self._rename = rename
         self._generations: dict[LaneName, Generations] = {"main": Generations(), "aside": Generations()}
         self._decisions = None if decision_log is None else _open_log(decision_log)
+        options = replace(options, id_seed=options.id_seed or secrets.token_hex(16))
+        self.id = seeded_ids(options.id_seed)("sess_")  # the first one that the core makes of it
+        self._observers = tuple(make(self.id, options) for make in observers)
+        self._inner_observers = tuple(one for one in self._observers if isinstance(one, InnerObserver))
         self._core = RealtimeSession(
             options,
-            engines.vad.stream(),
+            MeasuredSounds(engines.vad.stream()),
             self._generations["main"],
             self._generations["aside"],
-            record=None if self._decisions is None else self._record,
+            record=self._record if self._decisions is not None or self._inner_observers else None,
         )
-        self.id = self._core.id
-        self._observers = tuple(make(self.id, options) for make in observers)
-        self._record(session_line(self.id))
+        if self._decisions is not None:
+            self._decisions.write(session_line(self.id) + b"\n")
         self.inbox: Inbox[Any] = Inbox(MAX_REPORTS, 2 * max_frame_bytes, on_frame_room)
         retriever = None if answers_from_documents(engines.llm) else engines.retriever
         self._passages = None if retriever is None else PassageFinder(retriever, options.passages, self.id)
@@ -195,7 +202,15 @@ class SessionThread:
         now_s = time.monotonic()
         for observer in self._observers:
             observer.happened(happened, now_s)
-        actions = self._core.handle(happened, now_s)
+        try:
+            actions = self._core.handle(happened, now_s)
+        except Exception as error:
+            if isinstance(happened, Broke):
+                raise
+            log.exception("session %s: internal error, it begins anew", self.id)
+            self._metrics.errors_total.labels("session").inc()
+            self._step(Broke(type(error).__name__))
+            return
         for observer in self._observers:
             observer.decided(actions, now_s)
         self._perform(actions)
@@ -203,6 +218,8 @@ class SessionThread:
     def _record(self, line: bytes) -> None:
         if self._decisions is not None:
             self._decisions.write(line + b"\n")
+        for observer in self._inner_observers:
+            observer.decided_within(line)
 
     def _perform(self, actions: list[Action]) -> None:
         """Carry out actions in order; events that follow each other go out together."""

@@ -14,6 +14,7 @@ from talkover.messages import FunctionTool, Modality, Prompt, ResponseRequest, V
 from talkover.realtime.behaviour import Manners
 from talkover.realtime.errors import ProtocolError, invalid_type, invalid_value, listed, shown
 from talkover.realtime.fields import Field, JsonObject
+from talkover.realtime.ids import numbered_ids
 from talkover.realtime.items import MAX_STATE_BYTES, Item, ItemReference, parse_input
 from talkover.realtime.manners import manners_wire, read_manners
 from talkover.realtime.parameters import (
@@ -439,7 +440,8 @@ def _conversation(field: Field) -> Literal["auto", "none"]:
 
 
 def _input(field: Field) -> tuple[Item | ItemReference, ...]:
-    return tuple(parse_input(item) for item in field.array())
+    next_id = numbered_ids()
+    return tuple(parse_input(item, next_id) for item in field.array())
 
 
 _OPTIONS: tuple[tuple[str, Callable[[Field], Any], tuple[str, ...]], ...] = (

@@ -270,6 +270,14 @@ class UserTurns:
             self._outbox.act(Recognize(SpeechDropped(self.open.item_id)))
             self.open = None
 
+    def abandon(self) -> None:
+        """The session begins anew: whatever was said and is not understood yet is lost, and the client is told."""
+        self.retracted()
+        self.dropped()
+        for turn in self._awaited.values():
+            self._tell_failed(turn, "the session met an internal error")
+        self._awaited.clear()
+
     def transcribe_item(self, item: Item, audio: bytes, audio_format: AudioFormat, now_s: float) -> None:
         """Recognise the audio of an item the client created."""
         decoder = WireDecoder(audio_format)
@@ -427,11 +435,14 @@ class UserTurns:
 
     def _give_up(self, turn: UserTurn, error: str, now_s: float) -> None:
         del self._awaited[turn.item_id]
+        self._tell_failed(turn, error)
+        self._on_done(turn, None, now_s)
+
+    def _tell_failed(self, turn: UserTurn, error: str) -> None:
         if self.settings.transcription is not None:
             failure: JsonObject = {"type": "server_error", "code": "asr_error", "message": error}
             self._transcription_event(turn, "failed", error=failure)
         self._outbox.act(TurnFinished("failed"))
-        self._on_done(turn, None, now_s)
 
     def _transcription_event(self, turn: UserTurn, kind: str, **fields: object) -> None:
         self._outbox.send(

@@ -8,6 +8,7 @@ The lines of a file, in order of time; several deciders may share it:
     {"format": "talkover-decisions", "version": 1}
     {"decider": "Endpointer", "made_with": [...]}
     {"session": "sess_..."}
+    {"voice": "alloy", "is": "en-us"}
     {"decider": "Endpointer", "call": "feed", "with": [...], "gives": [...]}
 
 Arguments are positional and encoded as msgspec does; results carry the names of their types. Constructor and methods
@@ -45,6 +46,11 @@ def session_line(session_id: str) -> bytes:
     return msgspec.json.encode({"session": session_id})
 
 
+def voice_line(name: str, voice_id: str | None) -> bytes:
+    """Tells which voice a name stood for when it was asked."""
+    return msgspec.json.encode({"voice": name, "is": voice_id})
+
+
 def recorded(
     kind: Callable[Parameters, Decider],
     write: Write | None,
@@ -58,7 +64,7 @@ def recorded(
     bound = inspect.signature(kind).bind(*arguments, **named)
     bound.apply_defaults()
     name = type(decider).__name__
-    write(msgspec.json.encode({"decider": name, "made_with": _plain(bound.args)}))
+    write(msgspec.json.encode({"decider": name, "made_with": plain(bound.args)}))
     return cast(Decider, _Recorded(decider, name, write))
 
 
@@ -87,7 +93,7 @@ class _Recorded:
             result = method(*arguments, **named)
             bound = signature.bind(*arguments, **named)
             bound.apply_defaults()
-            self._write(_line(self._name, name, _plain(bound.args), result))
+            self._write(_line(self._name, name, plain(bound.args), result))
             return result
 
         return call
@@ -95,20 +101,20 @@ class _Recorded:
 
 def _line(decider: str, call: str, arguments: Any, result: object) -> bytes:
     return msgspec.json.encode(
-        {"decider": decider, "call": call, "with": arguments, "gives": _plain(result, with_types=True)}
+        {"decider": decider, "call": call, "with": arguments, "gives": plain(result, with_types=True)}
     )
 
 
-def _plain(value: object, with_types: bool = False) -> Any:
+def plain(value: object, with_types: bool = False) -> Any:
     """JSON's own types; a float that JSON has no word for becomes the string Python reads it from."""
     if isinstance(value, float) and not math.isfinite(value):
         return repr(value)
     if is_dataclass(value) and not isinstance(value, type):
-        plain = {field.name: _plain(getattr(value, field.name), with_types) for field in fields(value)}
-        return {"type": type(value).__name__, **plain} if with_types else plain
+        members = {field.name: plain(getattr(value, field.name), with_types) for field in fields(value)}
+        return {"type": type(value).__name__, **members} if with_types else members
     if isinstance(value, (list, tuple)):
         items = cast("Iterable[object]", value)
-        return [_plain(item, with_types) for item in items]
+        return [plain(item, with_types) for item in items]
     return value
 
 
@@ -148,7 +154,7 @@ def replay(lines: Iterable[bytes], kinds: Mapping[str, type[Any]]) -> Replay:
         calls += 1
         if decided.encoded() != decided.recorded and len(differences) < MAX_DIFFERENCES:
             gives = msgspec.json.encode(decided.entry.get("gives")).decode()
-            again = msgspec.json.encode(_plain(decided.result, with_types=True)).decode()
+            again = msgspec.json.encode(plain(decided.result, with_types=True)).decode()
             differences.append(Difference(decided.line, gives, again))
     return Replay(calls, tuple(differences))
 
@@ -182,7 +188,7 @@ def decide_again(
             if (entry.get("format"), entry.get("version")) != (FORMAT, VERSION):
                 raise ValueError(f"line 1: must be {header().decode()}, got {line.decode(errors='replace').strip()}")
             continue
-        if "session" in entry:
+        if "session" in entry or "voice" in entry:
             continue
         name = str(entry.get("decider"))
         if name not in kinds:

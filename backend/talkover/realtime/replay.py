@@ -1,0 +1,241 @@
+"""Runs a session again from its event log, on the log's own time, and compares every decision with the recorded one."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from talkover.messages import Samples
+from talkover.pipeline.cancel import Generations
+from talkover.realtime.event_log import FORMAT, VERSION, came_out, read_happened, read_options
+from talkover.realtime.fields import JsonObject
+from talkover.realtime.session import Broke, RealtimeSession
+from talkover.vad.frame_sound import FrameSound
+from talkover.vad.prosody import UNVOICED, Pitch
+
+NOTHING = b'{"out":[]}'
+CONTEXT_STEPS = 3
+"""shown before a difference"""
+
+
+class NoEventLog(ValueError):
+    """The file is none, or not one that this version reads; the message says where."""
+
+
+@dataclass(slots=True)
+class Step:
+    """One input of the recorded session and what came of it."""
+
+    line: int
+    """in the file, from 1"""
+    at_s: float
+    what: Any
+    """as it was written"""
+    within: list[bytes] = field(default_factory=list[bytes])
+    out: bytes = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A file that was read."""
+
+    header: JsonObject
+    before: tuple[bytes, ...]
+    """what was decided while the session was made"""
+    steps: tuple[Step, ...]
+    ended: str
+    """why there is no more of it; empty: the writer was killed"""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The first decision that came out otherwise."""
+
+    step: Step
+    recorded: str
+    replayed: str
+    context: tuple[str, ...]
+    """the steps before it"""
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What came of it."""
+
+    session_id: str
+    steps: int
+    actions: int
+    decisions: int
+    """of the deciders within"""
+    duration_s: float
+    ended: str
+    raised: tuple[str, ...]
+    """exceptions that the recorded session met, and this one again"""
+    difference: Difference | None
+
+
+# ---------------------------------------------------------------------------------------------------------- reading
+
+
+def lines_of(path: Path) -> Iterator[bytes]:
+    """The whole lines of a log, compressed or not, also of one whose writer was killed. Raises OSError."""
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        stream: io.BufferedIOBase = gzip.GzipFile(fileobj=file) if packed else file
+        try:
+            for line in stream:
+                if line.endswith(b"\n"):
+                    yield line.rstrip(b"\r\n")
+        except (EOFError, zlib.error):
+            return
+
+
+def read(lines: Iterable[bytes]) -> Recording:
+    """Raises NoEventLog."""
+    header: JsonObject = {}
+    before: list[bytes] = []
+    steps: list[Step] = []
+    ended = ""
+    for number, line in enumerate(lines, 1):
+        try:
+            entry = msgspec.json.decode(line, type=dict[str, Any])
+        except msgspec.DecodeError as error:
+            raise NoEventLog(f"line {number}: must be a JSON object: {error}") from error
+        if number == 1:
+            if (entry.get("format"), entry.get("version")) != (FORMAT, VERSION):
+                raise NoEventLog(f"line 1: must be of format {FORMAT!r}, version {VERSION}, got {line[:80]!r}")
+            header = entry
+        elif "in" in entry:
+            steps.append(Step(number, entry["at"], entry["in"]))
+        elif "out" in entry and steps:
+            steps[-1].out = line
+        elif "ended" in entry:
+            ended = entry["ended"]
+        else:
+            (steps[-1].within if steps else before).append(line)
+    if not header:
+        raise NoEventLog("line 1: there is none")
+    return Recording(header, tuple(before), tuple(steps), ended)
+
+
+# ---------------------------------------------------------------------------------------------------------- replay
+
+
+class RecordedSounds:
+    """How each frame of the recorded session sounded, in order."""
+
+    def __init__(self, recording: Recording) -> None:
+        self._sounds = deque(
+            FrameSound(float(probability), float(level), msgspec.convert(pitch, Pitch))
+            for line in _all_within(recording)
+            if line.startswith(b'{"decider":"Endpointer","call":"feed"')
+            for probability, level, _, pitch in (msgspec.json.decode(line)["with"],)
+        )
+
+    def measure(self, frame: Samples) -> FrameSound:
+        """Silence where the recorded session did not get to: that is a difference, and found there."""
+        return self._sounds.popleft() if self._sounds else FrameSound(0.0, -100.0, UNVOICED)
+
+    def reset(self) -> None:
+        """What is remembered does not change."""
+
+
+class RecordedVoices:
+    """Which voice each name stood for, in order."""
+
+    def __init__(self, recording: Recording) -> None:
+        asked = (msgspec.json.decode(line) for line in _all_within(recording) if line.startswith(b'{"voice":'))
+        self._asked = deque((str(entry["voice"]), entry["is"]) for entry in asked)
+
+    def resolve(self, name: str) -> str | None:
+        """None where the recorded session asked for another one: that is a difference, and found there."""
+        if self._asked and self._asked[0][0] == name:
+            return self._asked.popleft()[1]
+        return None
+
+
+def replay(recording: Recording) -> Replay:
+    """Take every decision again. Stops at the first difference. Raises NoEventLog."""
+    within: list[bytes] = []
+    actions = decisions = 0
+    raised: list[str] = []
+    try:
+        options = read_options(recording.header, RecordedVoices(recording).resolve)
+        session = RealtimeSession(
+            options, RecordedSounds(recording), Generations(), Generations(), record=within.append
+        )
+    except (ValueError, KeyError) as error:
+        raise NoEventLog(f"line 1: {error}") from error
+    steps = recording.steps
+    difference = _compared(Step(1, 0.0, "made", list(recording.before)), within, NOTHING, ())
+    done = 0
+    for index, step in enumerate(steps):
+        if difference is not None:
+            break
+        within.clear()
+        try:
+            happened = read_happened(step.what)
+        except (ValueError, KeyError) as error:
+            raise NoEventLog(f"line {step.line}: {error}") from error
+        done += 1
+        try:
+            taken = session.handle(happened, step.at_s)
+        except Exception as error:  # the recorded session may have met the same, and that is what one wants to see
+            name = type(error).__name__
+            raised.append(name)
+            if index + 1 < len(steps) and steps[index + 1].what == {"broke": name} and not isinstance(happened, Broke):
+                continue
+            difference = Difference(step, step.out.decode(), f"raised {error!r}", _context(steps[:index]))
+            break
+        actions += len(taken)
+        decisions += len(within)
+        out = came_out(taken) if taken else NOTHING
+        difference = _compared(step, within, out, steps[:index])
+    duration_s = steps[done - 1].at_s - steps[0].at_s if done else 0.0
+    session_id = str(recording.header.get("session"))
+    return Replay(session_id, done, actions, decisions, duration_s, recording.ended, tuple(raised), difference)
+
+
+def _compared(step: Step, within: list[bytes], out: bytes, before: tuple[Step, ...]) -> Difference | None:
+    """The decisions within come first: they are the cause of the others."""
+    for index in range(max(len(step.within), len(within))):
+        recorded = step.within[index] if index < len(step.within) else b"nothing"
+        replayed = within[index] if index < len(within) else b"nothing"
+        if recorded != replayed:
+            return Difference(step, recorded.decode(), replayed.decode(), _context(before))
+    if step.out == out:
+        return None
+    recorded_actions, replayed_actions = _actions(step.out), _actions(out)
+    for index in range(max(len(recorded_actions), len(replayed_actions))):
+        recorded_action = recorded_actions[index] if index < len(recorded_actions) else "nothing"
+        replayed_action = replayed_actions[index] if index < len(replayed_actions) else "nothing"
+        if recorded_action != replayed_action:
+            return Difference(step, recorded_action, replayed_action, _context(before))
+    return Difference(step, step.out.decode(), out.decode(), _context(before))
+
+
+def _actions(out: bytes) -> list[str]:
+    return [msgspec.json.encode(action).decode() for action in msgspec.json.decode(out)["out"]]
+
+
+def _context(steps: tuple[Step, ...]) -> tuple[str, ...]:
+    shown: list[str] = []
+    for step in steps[-CONTEXT_STEPS:]:
+        shown.append(f"line {step.line}, {step.at_s:.3f} s: {msgspec.json.encode(step.what).decode()}")
+        shown += [f"    {action}" for action in _actions(step.out)]
+    return tuple(shown)
+
+
+def _all_within(recording: Recording) -> Iterator[bytes]:
+    yield from recording.before
+    for step in recording.steps:
+        yield from step.within
