@@ -124,6 +124,14 @@ class Receiver:
         self._piece_start: int | None = None
         self._buffered_ms = 0.0
         self._overflow_reported = False
+        self.received_ms = 0.0
+        """audio pushed since the session began, by what it is on the wire"""
+
+    def go_on_at(self, position_ms: float) -> None:
+        """So much audio came before, to another receiver. Nothing may have been pushed to this one."""
+        self.received_ms = position_ms
+        self._buffer.end = round(position_ms * INPUT_RATE_HZ / 1000)
+        self._endpointer.skip_to(self.now_ms)
 
     # ------------------------------------------------------------------------------------------------- settings
 
@@ -170,6 +178,7 @@ class Receiver:
 
     def push(self, data: bytes, audio_format: AudioFormat) -> None:
         """Take wire audio of any length, cut anywhere. `step` works it off."""
+        self.received_ms += audio_format.duration_ms(len(data))
         for begin in range(0, len(data), STEP_BYTES):
             self._waiting.append((audio_format, data[begin : begin + STEP_BYTES]))
 
