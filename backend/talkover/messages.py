@@ -389,6 +389,17 @@ class CallAhead:
 
 
 @dataclass(frozen=True, slots=True)
+class TextAhead:
+    """What a spoken answer is going to say, as soon as the LLM has said it: long before it sounds."""
+
+    response_id: str
+    text: str
+    """one more segment of it, Markdown and all; empty with `last`"""
+    last: bool = False
+    """the LLM has nothing more to say"""
+
+
+@dataclass(frozen=True, slots=True)
 class ToolFinished:
     """A server-side tool came to an end."""
 

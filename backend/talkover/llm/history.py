@@ -8,7 +8,7 @@ does not come in time, or there is nobody to make it, the oldest is left out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 SUMMARISED_ABOVE = 0.75
@@ -40,6 +40,15 @@ class History:
     _asked: frozenset[str] | None = None
     _ready: str | None = None
     _not_below_tokens: float = 0.0
+
+    @property
+    def covered(self) -> frozenset[str]:
+        """Ids of the pieces that the summary stands for."""
+        return self._covered
+
+    def restore(self, summary: str, covered: Iterable[str]) -> None:
+        """Go on with the summary that another one had."""
+        self.summary, self._covered = summary, frozenset(covered)
 
     def start(self, pieces: Sequence[Piece]) -> int:
         """Index of the first piece for a prompt."""

@@ -13,6 +13,7 @@ from talkover.pipeline.responder import Responder
 from talkover.pipeline.sender import Sender
 from talkover.pipeline.stage import Emit, StageThread
 from talkover.pipeline.synthesizer import Synthesizer
+from talkover.pipeline.text_ahead import TellsTextAhead
 
 REQUESTS = 4
 """requests waiting for the responder; the session has one active response a lane, the rest is stale"""
@@ -33,8 +34,10 @@ class Lane:
         lead_ms: int | None,
         label: str,
         passages: PassageFinder | None = None,
+        tells_text: bool = False,
     ) -> None:
-        """`passages`: what answers are given from, closed by whoever made it."""
+        """`passages`: what answers are given from, closed by whoever made it. `tells_text`: spoken text is reported as
+        soon as it is known (`TextAhead`)."""
         self.generations = generations
         self.sender = Sender(lead_ms, self._call_waits)
         self._sending: StageThread[Any, Output] = StageThread(
@@ -43,9 +46,10 @@ class Lane:
         self._synthesizing: StageThread[Any, Any] = StageThread(
             Synthesizer(engines.tts), self._sending.put, self._stale_check, TEXT_ITEMS, label
         )
+        onward = TellsTextAhead(self._synthesizing.put, report) if tells_text else self._synthesizing.put
         self._responding: StageThread[ResponseRequest, Any] = StageThread(
             Responder(engines.llm, passages),
-            CallsAhead(self._synthesizing.put, report),
+            CallsAhead(onward, report),
             self._stale_check,
             REQUESTS,
             label,

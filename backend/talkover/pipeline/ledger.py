@@ -21,6 +21,27 @@ class _Segment:
     """all of its audio is there"""
 
 
+@dataclass(frozen=True, slots=True)
+class SpokenSegment:
+    """A segment as `LedgerState` tells of it: characters of the item's text, milliseconds of its audio."""
+
+    start_char: int
+    end_char: int
+    start_ms: float
+    end_ms: float
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerState:
+    """All that a ledger knows, to be stored."""
+
+    text: str
+    audio_ms: float
+    words: tuple[Word, ...]
+    segments: tuple[SpokenSegment, ...]
+
+
 _MS_PER_CHARACTER = 65.0
 """speaking rate assumed for a segment cut short by an engine without word times: 15 characters a second"""
 
@@ -51,6 +72,24 @@ class HeardLedger:
         self.audio_ms = 0.0
         self._words: list[Word] = []
         self._segments: list[_Segment] = []
+
+    @classmethod
+    def restored(cls, state: LedgerState) -> HeardLedger:
+        """The ledger whose `state` this is."""
+        ledger = cls()
+        ledger.text, ledger.audio_ms, ledger._words = state.text, state.audio_ms, list(state.words)
+        ledger._segments = [
+            _Segment(part.start_char, part.end_char, part.start_ms, part.end_ms, part.complete)
+            for part in state.segments
+        ]
+        return ledger
+
+    def state(self) -> LedgerState:
+        segments = (
+            SpokenSegment(part.start_char, part.end_char, part.start_ms, part.end_ms, part.complete)
+            for part in self._segments
+        )
+        return LedgerState(self.text, self.audio_ms, tuple(self._words), tuple(segments))
 
     def begin_segment(self, text: str) -> None:
         """Text whose audio follows."""
@@ -159,6 +198,10 @@ def _words_of(text: str, start: int, end: int) -> Iterable[tuple[int, int]]:
         yield begin, end
 
 
+TRUSTED_S = 0.5
+"""a client that reports does so twice as often: when it has been lost, it may have played so much since"""
+
+
 @dataclass(slots=True)
 class _Sent:
     sent_ms: float = 0.0
@@ -166,6 +209,8 @@ class _Sent:
     """when its last sent sample will have sounded"""
     stopped_ms: float | None = None
     """playback was stopped after this much of it"""
+    report: tuple[float, float] | None = None
+    """what the client said last: how much it had played (ms), and when it said so (s)"""
 
 
 class Playback:
@@ -221,6 +266,7 @@ class Playback:
         if item is None or item.stopped_ms is not None:
             return
         played_ms = min(max(played_ms, 0.0), item.sent_ms)
+        item.report = (played_ms, now_s)
         shift_s = now_s + (item.sent_ms - played_ms) / 1000 - item.ends_s
         item.ends_s += shift_s
         self._ends_s = max(now_s, self._ends_s + shift_s)
@@ -237,6 +283,19 @@ class Playback:
         if item.stopped_ms is not None:
             return item.stopped_ms
         return min(max(item.sent_ms - max(item.ends_s - now_s, 0.0) * 1000, 0.0), item.sent_ms)
+
+    def certain_ms(self, item_id: str, now_s: float) -> float:
+        """How much of the item has sounded by what the client last said of it; by estimate where it says nothing."""
+        item = self._items.get(item_id)
+        return self.played_ms(item_id, now_s) if item is None or item.report is None else item.report[0]
+
+    def lose(self, now_s: float) -> None:
+        """The client was lost, nobody knows when: who reports has played a little more than it last said, no more."""
+        now_s = self._clock_s(now_s)
+        for item_id, item in self._items.items():
+            if item.report is not None and item.stopped_ms is None and now_s - item.report[1] > TRUSTED_S:
+                believed_ms = min(self.played_ms(item_id, now_s), item.report[0] + TRUSTED_S * 1000)
+                self.reported(item_id, believed_ms, False, now_s)
 
     def stop(self, now_s: float) -> list[str]:
         """The client throws away what it has not played yet. Returns the items that were still to be played."""

@@ -106,8 +106,8 @@ class _Buffer:
 class Receiver:
     """The ear of one session."""
 
-    def __init__(self, sounds: FrameSounds, record: Write | None = None, start_sample: int = 0) -> None:
-        """`record` takes the lines of the decision log. `start_sample`: where in the session this one begins."""
+    def __init__(self, sounds: FrameSounds, record: Write | None = None, start_ms: float = 0.0) -> None:
+        """`record` takes the lines of the decision log. `start_ms`: audio of the session that another one received."""
         self._sounds = sounds
         self._echo_canceller: EchoCanceller | None = None
         self._decoder = WireDecoder(AudioFormat())
@@ -116,12 +116,14 @@ class Receiver:
         self._endpointer = recorded(Endpointer, record, TurnOptions())
         self._dialogue = Dialogue()
         self._frames = Chunker(VAD_FRAME_SAMPLES)
-        self._buffer = _Buffer(start_sample)
+        self._buffer = _Buffer(round(start_ms * INPUT_RATE_HZ / 1000))
         self._waiting: deque[tuple[AudioFormat, bytes]] = deque()
         self._piece_start: int | None = None
         self._buffered_ms = 0.0
         self._overflow_reported = False
-        if start_sample:
+        self.received_ms = start_ms
+        """audio pushed since the session began, by what it is on the wire"""
+        if start_ms:
             self._endpointer.skip_to(self.now_ms)
 
     # ------------------------------------------------------------------------------------------------- settings
@@ -173,6 +175,7 @@ class Receiver:
 
     def push(self, data: bytes, audio_format: AudioFormat) -> None:
         """Take wire audio of any length, cut anywhere. `step` works it off."""
+        self.received_ms += audio_format.duration_ms(len(data))
         for begin in range(0, len(data), STEP_BYTES):
             self._waiting.append((audio_format, data[begin : begin + STEP_BYTES]))
 

@@ -129,6 +129,11 @@ class Close:
 
 
 @dataclass(frozen=True, slots=True)
+class OfferResume:
+    """Send the client a token to come back with, should it lose its socket; the core never knows it."""
+
+
+@dataclass(frozen=True, slots=True)
 class ResponseFinished:
     """For metrics and the log line of the turn."""
 
@@ -210,6 +215,7 @@ Action = (
     | ReplaceRecognizer
     | Close
     | Commit
+    | OfferResume
     | Counted
 )
 

@@ -37,6 +37,7 @@ from talkover.realtime.errors import ProtocolError
 from talkover.realtime.extension import Extension
 from talkover.realtime.fields import JsonObject
 from talkover.realtime.interjections import Interjections
+from talkover.realtime.owed import AnswerTexts, Owed, unheard_text
 from talkover.realtime.response import Response, ResponseStatus, cancelled, failed, incomplete
 from talkover.realtime.resumption import Rest, Suspended
 from talkover.realtime.server_tools import ServerTools
@@ -83,6 +84,7 @@ class Answers:
         self.yielding = Yielding(self.spoken, outbox, extension, main)
         self.speculation = Speculation(conversation, outbox, main, next_id)
         self.interjections = Interjections(outbox, aside, next_id)
+        self.texts = AnswerTexts()
 
     # ---------------------------------------------------------------------------------------------------- start
 
@@ -287,8 +289,55 @@ class Answers:
             self.spoken.cut(item_id, self.spoken.playback.played_ms(item_id, now_s))
         return False
 
-    def resume(self, now_s: float, reason: str) -> None:
-        """It was no interruption: say what has not been heard, as a response of its own."""
+    def break_off(self, now_s: float) -> bool:
+        """The client is gone: nothing sounds until it is back, or ever when it was said out of the conversation.
+
+        What was being spoken is suspended without a deadline. True, as of `interrupt`, when a response ended of which
+        nothing was heard. A written answer goes on being written.
+        """
+        self.speculation.discard()
+        self.interjections.drop()
+        self._aside_waiting, waiting = deque(), self._aside_waiting
+        aside = [] if self._aside_active is None else [self._aside_active]
+        self._aside.next()
+        for response in (*aside, *waiting):
+            self._finish(response, now_s, "cancelled", cancelled("client_cancelled"))
+        playback = self.spoken.playback
+        if self.yielding.is_paused:
+            playback.resume(now_s)
+            self.yielding.end_pause()
+        playback.lose(now_s)
+        is_written = self.active is not None and self.active.plan.modality == "text"
+        unheard = self.yielding.suspended is None and not is_written and self.suspend(now_s)
+        self.yielding.keep()
+        return unheard
+
+    def owed(self, now_s: float) -> Owed | None:
+        """What the user is still to hear, were this moment the last."""
+        suspended = self.yielding.suspended
+        if suspended is not None:
+            return self._owed_of(suspended.response, suspended.message_id)
+        newest = self.spoken.newest
+        if self.active is None:
+            is_heard = newest is None or now_s >= self.sounds_until_s
+            return None if newest is None or is_heard else self._owed_of(*newest)
+        if self.active.is_interjection:
+            return None
+        return self._owed_of(*newest) if newest is not None and newest[0] is self.active else Owed("")
+
+    def _owed_of(self, response: Response, message_id: str) -> Owed | None:
+        if response.is_interjection:
+            return None
+        return Owed(message_id, unheard_text(self.texts.whole(response.source_id), response.continues))
+
+    @property
+    def newest_message_id(self) -> str | None:
+        """The newest message of the conversation that was spoken."""
+        return None if self.spoken.newest is None else self.spoken.newest[1]
+
+    def resume(self, now_s: float, reason: str | None) -> None:
+        """Say what has not been heard, as a response of its own. `reason`: why it was no interruption; None: nobody
+        spoke."""
         self.yielding.go_on()
         suspended = self.yielding.take()
         if suspended is None:
@@ -300,7 +349,8 @@ class Answers:
             filler_chars = len(entry.ledger.text[entry.heard_chars or 0 : entry.filler_chars].strip())
             rest = self.spoken.rest(suspended.message_id, suspended.played_ms, before.plan.output_format)
         self._outbox.act(Hold(False, rest.duration_ms))
-        self._outbox.act(WentOn(reason))
+        if reason is not None:
+            self._outbox.act(WentOn(reason))
         if suspended.is_made and not rest.pieces:
             return
         response = Response(
@@ -314,6 +364,7 @@ class Answers:
         )
         response.source_id = before.source_id
         response.is_interjection = before.is_interjection
+        response.continues = before.continues + ("" if entry is None else entry.own_text)
         response.dispatched = True
         response.deadline_s = now_s + self._watchdog_s
         self.active = response

@@ -23,7 +23,7 @@ from talkover.messages import (
 )
 from talkover.pipeline.ledger import HeardLedger
 from talkover.realtime.errors import ProtocolError, invalid_value
-from talkover.realtime.items import Item, ItemReference
+from talkover.realtime.items import ContentPart, Item, ItemReference
 from talkover.realtime.settings import ResponsePlan
 
 MAX_ITEMS = 1000
@@ -54,6 +54,8 @@ class Entry:
     emotion: str | None = None
     events: tuple[str, ...] = ()
     language: str | None = None
+    runs_here: bool = False
+    """a function call that the server carries out"""
     audio: NDArray[np.int16] | None = None
     """(n,) at 16 kHz, of user speech"""
     audio_format: AudioFormat = field(default_factory=AudioFormat)
@@ -71,6 +73,13 @@ class Entry:
     def ledger_text(self) -> str:
         """What has been spoken of it so far, also while its item is still open."""
         return "" if self.ledger is None else self.ledger.text
+
+    @property
+    def wire_item(self) -> Item:
+        """The item as far as it is known: of one still being spoken, what was said by now."""
+        if self.item.status != "in_progress" or self.ledger is None:
+            return self.item
+        return self.item.with_content(ContentPart("output_audio", transcript=self.ledger.text))
 
     @property
     def heard_text(self) -> str:
@@ -155,6 +164,13 @@ class Conversation:
             return False
         entry.item = item
         return True
+
+    def restore(self, entries: Iterable[Entry], summary: str, summarised: Iterable[str]) -> None:
+        """Become the conversation that was stored. This one must be empty."""
+        for entry in entries:
+            self.append(entry)
+        if self.history is not None:
+            self.history.restore(summary, summarised)
 
     def delete(self, item_id: str) -> None:
         del self._entries[item_id]

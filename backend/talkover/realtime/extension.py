@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
+import msgspec
+
 from talkover.messages import Source, SourcesFound, Transcript, Word
-from talkover.realtime.actions import Outbox
+from talkover.realtime.actions import OfferResume, Outbox
 from talkover.realtime.conversation import Conversation
 from talkover.realtime.fields import JsonObject
 from talkover.realtime.response import Response
@@ -21,6 +24,9 @@ MAX_HANDED_OVER = 40
 """newest items that a human gets to see"""
 MAX_QUOTED_CHARACTERS = 1500
 """of a passage, for people to read"""
+MAX_RESUMED_BYTES = 800_000
+ENVELOPE_BYTES = 100
+"""of an item in a list, its entry in `heard_chars` included"""
 PAUSE_FADE_MS = 20
 """hides the click; what is faded out is played again when the fade comes back in"""
 
@@ -36,10 +42,16 @@ class Extension:
         self._informed = False
 
     def configure(self, s2s: S2s | None) -> None:
-        self._groups = frozenset(() if s2s is None else s2s.events)
+        before, self._groups = self._groups, frozenset(() if s2s is None else s2s.events)
+        if "resume" in self._groups - before:
+            self._outbox.act(OfferResume())
         if "state" in self._groups and not self._informed:
             self._informed = True
             self._outbox.send({"type": "s2s.session.info", **self._info})
+
+    def restore(self, s2s: S2s | None) -> None:
+        """The client opted in earlier, and was told what it has to know."""
+        self._groups, self._informed = frozenset(() if s2s is None else s2s.events), True
 
     def wants(self, group: str) -> bool:
         return group in self._groups
@@ -143,6 +155,35 @@ class Extension:
                 if entry.item.type == "message" and entry.own_text
             ]
             self._outbox.send({"type": "s2s.handover", "reason": reason, "said": said[::-1]})
+
+    def resumed(self, conversation: Conversation, newest_id: str | None, input_ms: float) -> None:
+        """All that a client needs to draw the conversation again, and where to go on sending audio.
+
+        The oldest items are left out where they do not fit into an event.
+        """
+        items: list[JsonObject] = []
+        heard: JsonObject = {}
+        room = MAX_RESUMED_BYTES
+        entries = conversation.entries()
+        for entry in reversed(entries):
+            item = entry.wire_item.wire()
+            room -= len(msgspec.json.encode(item)) + ENVELOPE_BYTES
+            if room < 0:
+                break
+            items.append(item)
+            if entry.is_heard_in_part:
+                heard[entry.item.id] = entry.heard_chars
+        self._outbox.send(
+            {
+                "type": "s2s.session.resumed",
+                "conversation_id": conversation.id,
+                "items": items[::-1],
+                "items_left_out": len(entries) - len(items),
+                "heard_chars": heard,
+                "spoken_item_id": newest_id,
+                "input_audio_ms": math.floor(input_ms),
+            }
+        )
 
     def call_ended(self) -> None:
         """The agent hangs up; the connection is closed next."""

@@ -18,6 +18,7 @@ from talkover.realtime.call import Call, Greet, HandOver, HangUp
 from talkover.realtime.conversation import Conversation
 from talkover.realtime.extension import Extension
 from talkover.realtime.listening import Listening
+from talkover.realtime.owed import Owed, unheard_text
 from talkover.realtime.phrases import METADATA_KEY, remark
 from talkover.realtime.response import Response
 from talkover.realtime.server_tools import ServerTools
@@ -53,6 +54,9 @@ class Floor:
         self._due: UserTurn | None = None
         self._answering: UserTurn | None = None
         self._apology_due = False
+        self._due_plan: ResponsePlan | None = None
+        self.is_held = False
+        """the client is away, or has not said yet what was heard: nothing is begun"""
 
     # ------------------------------------------------------------------------------------------------- the user
 
@@ -81,7 +85,7 @@ class Floor:
         if answers and text is None:
             self._apology_due = True
         if answers and text != "":
-            self._due = turn
+            self._due, self._due_plan = turn, None
         active = self._answers.active
         if active is not None and not active.dispatched and not self._turns.is_awaiting:
             self._answers.dispatch(active, now_s)
@@ -94,8 +98,41 @@ class Floor:
         if unheard and cut_off is not None:
             self._tools.unheard(cut_off)
         if unheard and self._answering is not None and self._turns.settings.answers_turns:
-            self._due = UserTurn(self._answering.item_id)
+            self._due, self._due_plan = UserTurn(self._answering.item_id), None
             self._due.timeline.mark("requested", now_s)
+
+    def client_left(self, now_s: float) -> None:
+        """Nobody hears the agent. What nothing was heard of is answered again when the client is back."""
+        self.is_held = True
+        cut_off = self._answers.active
+        if not self._answers.break_off(now_s) or cut_off is None:
+            return
+        self._tools.unheard(cut_off)
+        if self._answering is not None:
+            self._due, self._due_plan = UserTurn(self._answering.item_id), cut_off.plan
+            self._due.timeline.mark("requested", now_s)
+
+    def client_back(self) -> None:
+        """Silence is counted anew."""
+        self.is_held = False
+        self._silence.broken()
+
+    def pay(self, owed: Owed, now_s: float) -> None:
+        """Say what an answer still was to say when it was broken off; nothing when the user has spoken since."""
+        if not self.is_free:
+            return
+        entry = self._conversation.get(owed.item_id)
+        rest = owed.rest if entry is None else unheard_text(owed.rest, entry.own_text)
+        if owed.item_id and (entry is None or (owed.rest and not rest)):
+            return
+        if rest and entry is not None:
+            entry.goes_on = True
+        self._begin(self._plan(), _requested(now_s), None, now_s, rest or None)
+
+    @property
+    def owes_answer(self) -> bool:
+        """A turn of the user is understood, and its answer has not begun."""
+        return self._due is not None
 
     def begin(self, plan: ResponsePlan, timeline: Timeline, now_s: float) -> None:
         """Answer now, as the client wants it. No response may be active."""
@@ -147,6 +184,8 @@ class Floor:
     def can_prepare(self) -> bool:
         """Nothing is being answered, awaited, undecided or due: what the user is saying may be answered next."""
         answers = self._answers
+        if self.is_held:
+            return False
         busy = answers.active is not None or answers.yielding.is_undecided or self._due is not None
         return not busy and not self._turns.is_awaiting
 
@@ -156,6 +195,8 @@ class Floor:
 
     def deadlines_s(self) -> list[float]:
         """When `watch` has something to do though nothing happens."""
+        if self.is_held:
+            return []
         sounds_until_s = self._answers.sounds_until_s
         deadlines = [
             self._listening.due_s,
@@ -170,6 +211,8 @@ class Floor:
 
         Returns why the agent hangs up; None: it does not.
         """
+        if self.is_held:
+            return None
         is_quiet = self._answers.active is None and self._turns.open is None and not self._turns.is_awaiting
         self._silence.watch(is_quiet and not self._tools.is_running, now_s)
         idle_at_s = self._idle_prompt_at_s()
@@ -185,8 +228,9 @@ class Floor:
         if self._due is None or self._answers.active is not None or self._turns.is_awaiting or self._user_speaks:
             return
         turn, self._due = self._due, None
+        plan, self._due_plan = self._due_plan, None
         say = remark("not_understood", self._listening.language) if self._apology_due else None
-        self._begin(self._plan(), turn.timeline, turn, now_s, say)
+        self._begin(plan or self._plan(), turn.timeline, turn, now_s, say)
         self._apology_due = False
 
     def _speak_for_tools(self, now_s: float) -> None:

@@ -66,6 +66,8 @@ class Response:
         """a re-prompt, the bridge of a tool's wait and the like: what it says is none of the LLM's"""
         self.has_called_server = False
         """tools run for it: the wait from there on is theirs"""
+        self.continues = ""
+        """what was heard of it before it was broken off"""
         self._call_arguments = ""
         self._segment_offset = 0
         """characters put before the segment's own text, less those it lost at its beginning"""
@@ -166,7 +168,7 @@ class Response:
         self.has_called_server = True
         item_id = self._outbox.next_id("item_")
         item = Item(item_id, "function_call", call_id=delta.call_id, name=delta.name, arguments=arguments)
-        previous = self._conversation.append(Entry(item))
+        previous = self._conversation.append(Entry(item, runs_here=True))
         for event_type in ("conversation.item.added", "conversation.item.done"):
             self._outbox.send({"type": event_type, "previous_item_id": previous, "item": item.wire()})
         return item

@@ -9,6 +9,7 @@ made to `Answers`. Then `Floor` says who speaks next.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from talkover.llm.history import History
@@ -19,6 +20,7 @@ from talkover.messages import (
     ResponseEnd,
     StageFailed,
     SummaryMade,
+    TextAhead,
     ToolFinished,
     Transcript,
     TurnOpinion,
@@ -27,6 +29,7 @@ from talkover.messages import (
 from talkover.metrics import Timeline
 from talkover.pipeline.cancel import Generations
 from talkover.pipeline.receiver import Receiver
+from talkover.realtime.absence import Absence
 from talkover.realtime.actions import Action, Close, NextId, Outbox, StageError, Summarize
 from talkover.realtime.answers import Answers
 from talkover.realtime.call import Call
@@ -56,11 +59,13 @@ from talkover.realtime.hearing import Hearing
 from talkover.realtime.ids import new_id, seeded_ids
 from talkover.realtime.items import ContentPart, Item
 from talkover.realtime.listening import Listening
+from talkover.realtime.owed import Owed
 from talkover.realtime.parameters import ResolveVoice
 from talkover.realtime.server_tools import ServerTools
 from talkover.realtime.session_options import SessionOptions
 from talkover.realtime.settings import ResponseOptions, ResponsePlan, SessionSettings
 from talkover.realtime.situation import Situation
+from talkover.realtime.snapshot import SessionState, Snapshot, entries_of, item_snapshots
 from talkover.realtime.user_turns import UserTurn, UserTurns
 from talkover.vad.decision_log import Write, voice_line
 from talkover.vad.frame_sound import FrameSounds
@@ -78,6 +83,16 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
+class Detached:
+    """The client's socket was lost, and it may come back: nothing that is sent arrives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """The client is back, on another socket."""
+
+
+@dataclass(frozen=True, slots=True)
 class LaneFull:
     """The pipeline did not take a request."""
 
@@ -92,9 +107,11 @@ class Broke:
     """type of the exception"""
 
 
-Report = Transcript | TurnOpinion | VoiceOpinion | SummaryMade | CallerKnown | ToolFinished | CallAhead | Output
+Report = (
+    TextAhead | Transcript | TurnOpinion | VoiceOpinion | SummaryMade | CallerKnown | ToolFinished | CallAhead | Output
+)
 Frame = str | bytes
-Happened = Opened | Frame | Report | LaneFull | Broke | None
+Happened = Opened | Detached | Attached | Frame | Report | LaneFull | Broke | None
 """None: only time has passed"""
 
 
@@ -109,12 +126,14 @@ class RealtimeSession:
         aside: Generations,
         next_id: NextId | None = None,
         record: Write | None = None,
+        kept: Snapshot | None = None,
     ) -> None:
         """`sounds` measures the user's audio. `next_id` makes ids, else they are made as `options` say. `record` takes
-        the lines of the decision log."""
+        the lines of the decision log. `kept`: the conversation that goes on; its client is away, and the first to
+        happen is `Attached`."""
         if next_id is None:
             next_id = seeded_ids(options.id_seed) if options.id_seed else new_id
-        self.id = next_id("sess_")
+        self.id = next_id("sess_") if kept is None else kept.state.session_id
         if record is not None:
             options = replace(options, resolve_voice=_recorded_voices(options.resolve_voice, record))
         self._options = options
@@ -123,12 +142,14 @@ class RealtimeSession:
         self._next_id = next_id
         self._record = record
         self._settings = options.settings
-        self._expires_s = 0.0
+        self._expires_s = math.inf
         self._closed = False
         self._breaks = 0
         outbox = self._outbox = Outbox(next_id)
         self._extension = Extension(outbox, options.info)
-        conversation = self._conversation = Conversation(next_id("conv_"))
+        conversation = self._conversation = Conversation(
+            next_id("conv_") if kept is None else kept.state.conversation_id
+        )
         if options.history_tokens is not None:
             conversation.history = History(options.history_tokens)
         self._tools = ServerTools(
@@ -138,7 +159,9 @@ class RealtimeSession:
         self._situation = Situation(conversation)
         self._situation.expect_for(options.settings.server_tools)
         self._call = Call(options.greeting)
-        self._assemble(Receiver(sounds, record), 0.0)
+        self._assemble(Receiver(sounds, record, 0.0 if kept is None else kept.state.input_ms), 0.0)
+        if kept is not None:
+            self._restore(kept)
 
     def _assemble(self, receiver: Receiver, now_s: float) -> None:
         """What listens and answers, at its beginning; the conversation and what tools do for it stay."""
@@ -161,6 +184,7 @@ class RealtimeSession:
         self._hearing = Hearing(
             options, receiver, self._situation, turns, answers, self._floor, self._early_work, extension, outbox
         )
+        self._absence = Absence(conversation, turns, answers, self._floor, extension, outbox)
         self._hearing.configure(self._settings, None, now_s)
 
     # --------------------------------------------------------------------------------------------- for the shell
@@ -177,6 +201,11 @@ class RealtimeSession:
                 pass
             case Opened():
                 self._open(now_s)
+            case Detached():
+                self._absence.left(now_s)
+            case Attached():
+                self._expires_s = min(self._expires_s, now_s + self._options.lifetime_s)
+                self._absence.back(self._session_wire(), self._receiver.received_ms, now_s)
             case LaneFull(response_id):
                 self._lane_full(response_id, now_s)
             case Broke():
@@ -189,6 +218,7 @@ class RealtimeSession:
             self._hearing.step(now_s)
         self._turns.watch(now_s)
         self._answers.watch(now_s)
+        self._absence.watch(now_s)
         if now_s >= self._expires_s:
             self._outbox.send(ProtocolError("session_expired", "The session has reached its maximum duration").event())
             self._close(1001, "session expired")
@@ -211,14 +241,48 @@ class RealtimeSession:
         """Seconds after which `handle(None)` is due at the latest."""
         if self._hearing.is_busy:
             return 0.0
-        parts = (self._turns, self._answers, self._floor)
+        parts = (self._turns, self._answers, self._absence, self._floor)
         due_s = min(self._expires_s, *(at_s for part in parts for at_s in part.deadlines_s()))
         return max(0.0, due_s - now_s)
+
+    def snapshot(self, now_s: float) -> Snapshot:
+        """The conversation as it stands, to go on from when this process is no more."""
+        turns, answers, history = self._turns, self._answers, self._conversation.history
+        owed = self._absence.owed or (Owed("") if self._floor.owes_answer else answers.owed(now_s))
+        items = item_snapshots(self._conversation, answers.spoken.playback, turns.unknown_ids, now_s)
+        unknown_from_ms = turns.unknown_from_ms
+        state = SessionState(
+            self.id,
+            self._conversation.id,
+            self._options.model,
+            self._options.expires_at,
+            replace(self._settings, server_tools=()),
+            tuple(kept.item.id for kept in items),
+            "" if history is None else history.summary,
+            () if history is None else tuple(sorted(history.covered)),
+            self._receiver.received_ms if unknown_from_ms is None else unknown_from_ms,
+            owed,
+        )
+        return Snapshot(state, items)
+
+    def _restore(self, kept: Snapshot) -> None:
+        state = kept.state
+        self._settings = replace(state.settings, server_tools=self._options.settings.server_tools)
+        self._conversation.restore(entries_of(kept.items), state.summary, state.summarised)
+        self._absence.owed = state.owed
+        self._floor.is_held = True
+        self._extension.restore(state.settings.s2s)
+        self._situation.expect_for((*self._settings.tools, *self._settings.server_tools))
+        self._tools.language = self._settings.language
+        self._configure(self._settings)
+        self._hearing.configure(self._settings, None, 0.0)
 
     # --------------------------------------------------------------------------------------------- stage reports
 
     def _report(self, report: Report, now_s: float) -> None:
         match report:
+            case TextAhead(response_id, text, last):
+                self._answers.texts.add(response_id, text, last)
             case Transcript():
                 if self._turns.transcript(report, now_s):
                     self._early_work.words(report, self._floor.can_prepare)
@@ -287,6 +351,7 @@ class RealtimeSession:
                 self._outbox.send({"type": "conversation.item.deleted", "item_id": item_id})
             case ItemTruncate():
                 played_ms = self._answers.truncate(event.item_id, event.audio_end_ms, now_s)
+                self._absence.told(event.item_id, now_s)
                 self._outbox.send(
                     {
                         "type": "conversation.item.truncated",
@@ -302,6 +367,8 @@ class RealtimeSession:
                 self._floor.nothing_due()
             case PlaybackUpdated():
                 self._answers.played(event.item_id, event.audio_played_ms, event.ended, now_s)
+                if event.ended:
+                    self._absence.told(event.item_id, now_s)
 
     def _entry(self, item_id: str, code: str) -> Entry:
         entry = self._conversation.get(item_id)
@@ -320,13 +387,18 @@ class RealtimeSession:
         if updated.s2s != before.s2s:
             s2s = updated.s2s
             self._extension.configure(s2s)
-            self._listening.configure((s2s and s2s.manners) or self._options.manners)
-            if self._memory.caller_is(None if s2s is None else s2s.caller):
-                self._settings = replace(updated, server_tools=self._memory.offered(updated.server_tools))
+            self._configure(updated)
         if self._settings.tools != before.tools or self._settings.server_tools != before.server_tools:
             self._situation.expect_for((*self._settings.tools, *self._settings.server_tools))
         self._tools.language = self._settings.language
         self._hearing.configure(self._settings, before, now_s)
+
+    def _configure(self, settings: SessionSettings) -> None:
+        """What a client of the extension asks for beyond events."""
+        s2s = settings.s2s
+        self._listening.configure((s2s and s2s.manners) or self._options.manners)
+        if self._memory.caller_is(None if s2s is None else s2s.caller):
+            self._settings = replace(settings, server_tools=self._memory.offered(settings.server_tools))
 
     def _create_item(self, event: ItemCreate, now_s: float) -> None:
         item = event.item
@@ -374,6 +446,7 @@ class RealtimeSession:
         self._breaks += 1
         self._outbox.send(server_error("internal_error", BROKE))
         was_waited_for = self._answers.active is not None or self._turns.is_awaiting or self._turns.open is not None
+        is_held = self._floor.is_held
         self._hearing.settle(now_s)
         self._turns.abandon()
         self._answers.abandon(BROKE, now_s)
@@ -381,7 +454,10 @@ class RealtimeSession:
             self._close(1011, "internal error")
             return
         self._sounds.reset()
-        self._assemble(Receiver(self._sounds, self._record, self._receiver.end_sample), now_s)
+        absence = self._absence
+        self._assemble(Receiver(self._sounds, self._record, self._receiver.received_ms), now_s)
+        self._absence.owed = absence.owed
+        self._floor.is_held = is_held
         if was_waited_for:
             self._floor.apologise(now_s)
 

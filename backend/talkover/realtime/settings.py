@@ -48,6 +48,7 @@ S2S_EVENTS = (
     "state",
     "tools",
     "call",
+    "resume",
 )
 """groups of events of the extension that a client can ask for"""
 BARGE_IN_MS = (64, 2000)

@@ -45,7 +45,7 @@ class Spoken:
                 self._follow_far_end(response, audio, now_s)
                 self.playback.sent(message_id, audio.duration_ms, now_s)
                 self.newest = (response, message_id)
-                self._sent_audio.add(message_id, audio, self.playback.played_ms(message_id, now_s))
+                self._sent_audio.add(message_id, audio, self.playback.certain_ms(message_id, now_s))
         response.send_audio(audio)
 
     def say_aside(self, response: Response, audio: WireAudio, now_s: float) -> None:

@@ -81,6 +81,9 @@ class UserTurn:
     deadline_s: float = 0.0
     """the watchdog gives up on its transcript then"""
 
+    start_ms: float | None = None
+    """where it begins in the session's audio; None: it is no part of that"""
+
     @property
     def audio_s(self) -> float:
         return sum(piece.size for piece in self.audio) / INPUT_RATE_HZ
@@ -127,6 +130,17 @@ class UserTurns:
         """True while what is being said may be over and its final transcript has not come."""
         turn = self.open or self._undecided
         return turn is not None and turn.finalising and turn.transcript is None and turn.failure is None
+
+    @property
+    def unknown_ids(self) -> frozenset[str]:
+        """Items whose words are not known yet."""
+        return frozenset(self._awaited)
+
+    @property
+    def unknown_from_ms(self) -> float | None:
+        """Where in the session's audio the words begin that are not known yet; None: all are."""
+        turns = (self.open, self._undecided, *self._awaited.values())
+        return min((turn.start_ms for turn in turns if turn is not None and turn.start_ms is not None), default=None)
 
     # ---------------------------------------------------------------------------------------- from the receiver
 
@@ -180,6 +194,8 @@ class UserTurns:
         turn = self.open or self._undecided
         if turn is None:
             turn = self.open = UserTurn(self._next_id("item_"), answered_automatically=False)
+        if turn.start_ms is None:
+            turn.start_ms = piece.start_ms
         turn.audio.append(piece.samples)
         if turn.finalising:
             turn.held.append(piece)

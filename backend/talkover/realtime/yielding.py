@@ -7,6 +7,8 @@ by itself when no audio comes any more that would decide it.
 
 from __future__ import annotations
 
+import math
+
 from talkover.messages import Output
 from talkover.pipeline.cancel import Generations
 from talkover.realtime.actions import BargedIn, Hold, Outbox, WentOn
@@ -104,6 +106,11 @@ class Yielding:
         """The agent has fallen silent, and may go on until `give_up`."""
         self._outbox.act(Hold(True))
         self.suspended = suspended
+
+    def keep(self) -> None:
+        """What is suspended may go on whenever the client is back."""
+        if self.suspended is not None:
+            self.suspended.deadline_s = math.inf
 
     def keeps(self, message: Output) -> bool:
         """Whether this is what the pipeline still made of what is suspended; it is kept then."""
