@@ -24,7 +24,7 @@ LEFTMOST = (
 )
 LEVELS: tuple[tuple[str, ...], ...] = (
     LEFTMOST,
-    ("knowledge",),
+    ("knowledge", "access"),
     ("vad", "asr", "llm", "tts", "memory", "tools"),
     ("agent",),
     ("pipeline",),

@@ -6,17 +6,27 @@ import asyncio
 import logging
 import os
 import socket
+import ssl
 import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
+from talkover.access.addresses import networks
+from talkover.access.client_secrets import SecretSession
+from talkover.access.connections import ConnectionTable
+from talkover.access.exposure import exposure
+from talkover.access.http_protocol import GuardedHttpProtocol, Patience
+from talkover.access.keys import load_keys
+from talkover.access.policy import Access
 from talkover.agent.call_tools import call_tools
 from talkover.agent.desk_responder import at_desk, configured_hours, desk_clock
 from talkover.agent.memory_tools import memory_tools
@@ -28,7 +38,10 @@ from talkover.memory.store import MemoryStore, MemoryUnavailable, memory_file
 from talkover.metrics import Metrics
 from talkover.pipeline.passages import PassageOptions
 from talkover.realtime.behaviour import Manners
+from talkover.realtime.errors import ProtocolError
 from talkover.realtime.event_recorder import EventLogs
+from talkover.realtime.fields import JsonObject
+from talkover.realtime.secret_session import secret_session
 from talkover.realtime.server import RealtimeOptions, RealtimeServer
 from talkover.realtime.session_options import SessionOptions
 from talkover.realtime.settings import SessionSettings, TurnDetection
@@ -37,8 +50,8 @@ from talkover.realtime.transport import LingeringProtocol
 from talkover.registry import Slot, create_engine
 from talkover.resources import knowledge_folder, resource
 from talkover.rest.api import create_api
-from talkover.rest.auth import origin_allowed
 from talkover.rest.clip_transcripts import fill_transcripts
+from talkover.rest.errors import ApiError
 from talkover.rest.health import Readiness
 from talkover.tools.tool import Toolbox
 from talkover.tools.toolbox import load_toolbox
@@ -141,7 +154,8 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
     settings = with_persona(settings)
     engines = replace(engines, llm=at_desk(engines.llm, settings.agent))
     server = settings.server
-    key = environ.get(server.api_key_env) or None
+    keys = load_keys(environ.get(server.api_key_env), settings.access, environ)
+    access = Access(server, settings.access, keys, time.monotonic, time.time)
     metrics = Metrics(server.max_sessions)
     if voice_called(engines.tts, settings.session.voice) is None:
         names = ", ".join([*(voice.id for voice in engines.tts.voices()), *engines.tts.aliases()])
@@ -149,11 +163,10 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
     toolbox = build_toolbox(settings)
     memory = open_memory(settings)
     event_logs = open_event_logs(settings)
+    session = _session_options(settings, engines, toolbox, memory)
     realtime = RealtimeServer(
         RealtimeOptions(
-            session=_session_options(settings, engines, toolbox, memory),
-            api_key=key,
-            origin_allowed=lambda origin, host: origin_allowed(origin, host, server.allowed_origins),
+            session=session,
             lead_ms=settings.session.output_lead_ms,
             max_sessions=server.max_sessions,
             max_frame_bytes=server.max_frame_mib << 20,
@@ -164,9 +177,16 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
         engines,
         metrics,
     )
+
+    def begin_session(wanted: JsonObject) -> SecretSession:
+        try:
+            return secret_session(wanted, session)
+        except ProtocolError as error:
+            raise ApiError(400, f"{error.message}.", param=error.param, code=error.code) from error
+
     app = create_api(
         server=server,
-        key=key,
+        access=access,
         vad=engines.vad,
         asr=engines.asr,
         llm=engines.llm,
@@ -174,8 +194,10 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
         metrics=metrics,
         retriever=engines.retriever,
         max_document_bytes=settings.knowledge.max_upload_mib << 20,
+        begin_session=begin_session,
         readiness=lambda: Readiness(True, realtime.active_sessions, server.max_sessions),
     )
+    app.state.access = access
     app.state.realtime = realtime
     app.state.toolbox = toolbox
     app.state.memory = memory
@@ -318,10 +340,20 @@ def asgi_server(app: FastAPI, settings: Settings, started_at_s: float) -> uvicor
 
     `started_at_s`: monotonic time at which the start began, for the log.
     """
+    access, tls = settings.access, settings.server.tls_certificate is not None
+    table = ConnectionTable(
+        access.connections_per_address,
+        access.max_connections,
+        networks((*access.unlimited_addresses, *access.trusted_proxies)),
+    )
+    http: Any = partial(GuardedHttpProtocol, table, Patience(access.header_timeout_s))
     config = uvicorn.Config(
         app,
         log_config=None,
         access_log=False,
+        server_header=False,
+        proxy_headers=False,  # talkover.access reads X-Forwarded-For, of proxies that are configured
+        http=http,
         ws=LingeringProtocol,
         ws_max_size=settings.server.max_frame_mib << 20,
         ws_ping_interval=20,
@@ -329,9 +361,17 @@ def asgi_server(app: FastAPI, settings: Settings, started_at_s: float) -> uvicor
         ws_per_message_deflate=False,
         ssl_certfile=settings.server.tls_certificate,
         ssl_keyfile=settings.server.tls_key,
+        ssl_context_factory=_tls_context if tls else None,
         timeout_graceful_shutdown=5,
     )
     return _Server(config, app, started_at_s)
+
+
+def _tls_context(_config: uvicorn.Config, default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+    """Whatever the system's OpenSSL still speaks: TLS 1.2 and newer (RFC 8996)."""
+    context = default()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
 
 
 def serve(settings: Settings, build: Callable[[Settings], Engines] = build_engines) -> None:
@@ -354,6 +394,8 @@ def serve(settings: Settings, build: Callable[[Settings], Engines] = build_engin
             log.info("%s: %s (%s)", slot, name, reason)
         scheme = "https" if settings.server.tls_certificate else "http"
         host, port = listener.getsockname()[:2]
+        if (warning := exposure(settings, app.state.access.has_keys)) is not None:
+            log.warning("%s", warning)
         log.info("open %s://%s:%d", scheme, "127.0.0.1" if host in ("0.0.0.0", "::") else host, port)
         asyncio.run(asgi_server(app, settings, started_at_s).serve([listener]))
     finally:

@@ -338,6 +338,19 @@ def voices(config: ConfigOption = None, overrides: SetOption = None) -> None:
 
 
 @app.command()
+def key(name: Annotated[str, typer.Argument(help="What it is called in the configuration.")]) -> None:
+    """Make a key: it is shown once, and only its digest goes into the configuration."""
+    from talkover.access.keys import digest_of, new_key
+
+    made = new_key()
+    notes.print("The key, for whoever is to use it. It is kept nowhere:", highlight=False)
+    screen.print(made, highlight=False, soft_wrap=True)
+    notes.print("\nFor the configuration:", highlight=False)
+    lines = ["[[access.keys]]", f'name = "{name}"', f'key_sha256 = "{digest_of(made).hex()}"', 'scopes = ["realtime"]']
+    notes.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command()
 def doctor(config: ConfigOption = None, overrides: SetOption = None) -> None:
     """Check what is installed and reachable; say how to mend what is not. Exit code 0: the configured engines start."""
     settings = _settings(config, overrides)

@@ -11,6 +11,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import date
+from ipaddress import ip_network
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Literal, Self, cast, get_args
@@ -54,6 +55,9 @@ Device = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
 VoiceName = Annotated[str, Field(pattern=r"^[^\s,]{1,64}$")]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Rule = Annotated[str, Field(min_length=2, max_length=300)]
+HostPattern = Annotated[str, Field(pattern=r"^(\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)$")]
+KeyScope = Literal["realtime", "audio", "documents", "voices", "metrics", "admin"]
+PerMinute = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 class ServerSettings(Section):
@@ -64,6 +68,9 @@ class ServerSettings(Section):
     """name of the variable that holds the key clients must present; unset or empty variable: no key needed"""
     allowed_origins: tuple[str, ...] = ()
     """browser origins beside the server's own, e.g. https://example.com"""
+    allowed_hosts: tuple[HostPattern, ...] = ()
+    """names to be reached by, beside those that no foreign page can have: e.g. voice.example.com, *.example.com, or *
+    for all"""
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     max_sessions: Annotated[int, Field(ge=1, le=1000)] = 16
@@ -73,6 +80,62 @@ class ServerSettings(Section):
     max_backlog_mib: Annotated[float, Field(gt=0, le=256)] = 8
     """unsent output after which a client that does not read is dropped"""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class KeySettings(Section):
+    """One key. It never stands here itself: only where it is found, or its digest."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+    """for logs and messages"""
+    key_env: str | None = None
+    """variable that holds the key"""
+    key_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    """its SHA-256, in hexadecimal; exactly one of `key_env` and `key_sha256`: see `talkover key`"""
+    scopes: Annotated[tuple[KeyScope, ...], Field(min_length=1)] = ("realtime",)
+    """what it opens; admin: what has no scope of its own"""
+    max_sessions: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """at the same time; none: as many as the server has"""
+    audio_minutes_per_day: Annotated[float, Field(gt=0, le=1e6)] | None = None
+    """heard and spoken, in conversations and through `/v1/audio`, by days of UTC; none: no limit"""
+    requests_per_minute: PerMinute | None = None
+    """handshakes included; none: no limit"""
+    max_client_secrets: Annotated[int, Field(ge=1, le=10_000)] = 1000
+    """of it that are valid at the same time"""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.key_env is None) == (self.key_sha256 is None):
+            raise ValueError("must have exactly one of key_env and key_sha256")
+        return self
+
+
+class AccessSettings(Section):
+    keys: Annotated[tuple[KeySettings, ...], Field(max_length=1000)] = ()
+    """beside the one of `server.api_key_env`, which opens everything"""
+    requests_per_minute: PerMinute | None = 600
+    """of one address; a wrong key counts as ten; none: no limit. Loading the page takes about 50"""
+    handshakes_per_minute: PerMinute | None = 60
+    """of one address: attempts to open a conversation; none: no limit"""
+    connections_per_address: Annotated[int, Field(ge=1, le=100_000)] | None = 64
+    """at the same time; none: no limit"""
+    max_connections: Annotated[int, Field(ge=1, le=100_000)] = 2000
+    """of all addresses together"""
+    unlimited_addresses: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    """addresses and networks whose requests, handshakes and connections are not counted"""
+    trusted_proxies: tuple[str, ...] = ()
+    """addresses and networks of proxies whose `X-Forwarded-For` is believed; empty: nobody's"""
+    header_timeout_s: Annotated[float, Field(gt=0, le=300)] = 10
+    """for the head of a request to be complete; its body then has to come at 16 KiB a second"""
+
+    @field_validator("unlimited_addresses", "trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            try:
+                ip_network(name, strict=False)
+            except ValueError:
+                raise ValueError(f"{name!r} is no address or network, such as 10.0.0.0/8 or ::1") from None
+        return value
 
 
 class SessionDefaults(Section):
@@ -408,6 +471,7 @@ class SearchSettings(Section):
 
 class Settings(Section):
     server: ServerSettings = ServerSettings()
+    access: AccessSettings = AccessSettings()
     session: SessionDefaults = SessionDefaults()
     vad: VadSettings = VadSettings()
     event_log: EventLogSettings = EventLogSettings()

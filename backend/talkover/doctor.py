@@ -19,8 +19,10 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.markup import escape
 
+from talkover.access.exposure import exposure
+from talkover.access.keys import load_keys
 from talkover.app import chosen_engines
-from talkover.config import Settings
+from talkover.config import ConfigError, Settings
 from talkover.engines import Engine, EngineUnavailable
 from talkover.extras import install_command
 from talkover.models.catalogue import DEFAULT_MODELS, KnownModel, model_called
@@ -57,6 +59,7 @@ def examine(settings: Settings, environ: Mapping[str, str] | None = None) -> lis
         *_engines(settings, environ),
         _language_model(settings, environ),
         _port(settings),
+        _access(settings, environ),
         _cache(),
         _knowledge(settings),
         _sound(),
@@ -251,6 +254,19 @@ def _port(settings: Settings) -> Check:
             remedy = f"talkover serve --port {port + 1}, or end the program that holds it (ss -ltnp)"
             return Check("port", "problem", f"{host}:{port} cannot be used: {error.strerror}", remedy)
     return Check("port", "ok", f"{host}:{port} is free")
+
+
+def _access(settings: Settings, environ: Mapping[str, str]) -> Check:
+    """Whether the keys can be loaded, and whether somebody needs one."""
+    server = settings.server
+    try:
+        keys = load_keys(environ.get(server.api_key_env), settings.access, environ)
+    except ConfigError as error:
+        return Check("access", "problem", "; ".join(error.problems), "talkover key NAME", fatal=True)
+    if (warning := exposure(settings, bool(keys))) is not None:
+        return Check("access", "problem", warning, f"export {server.api_key_env}=..., with what `talkover key` prints")
+    who = f"{len(keys)} keys" if keys else "no key is needed, and other machines do not reach it"
+    return Check("access", "ok", f"{who}; {'TLS' if server.tls_certificate else 'no TLS'}")
 
 
 def _cache() -> Check:

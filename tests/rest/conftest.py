@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -12,7 +13,9 @@ import uvicorn
 from fastapi import FastAPI
 
 from fakes import fake_engines
-from talkover.config import ServerSettings, Settings
+from talkover.access.keys import load_keys
+from talkover.access.policy import Access
+from talkover.config import AccessSettings, ServerSettings, Settings
 from talkover.engines import Engines, TtsEngine
 from talkover.metrics import Metrics
 from talkover.registry import create_engine
@@ -52,13 +55,15 @@ def api(engines: Engines, *, key: str | None = None, **changes: Any) -> FastAPI:
         "metrics": Metrics(16),
         "readiness": lambda: Readiness(warm=True, sessions=0, max_sessions=16),
     }
+    options |= changes
+    keys = load_keys(key, AccessSettings(), {})
     return create_api(
-        key=key,
+        access=Access(options["server"], AccessSettings(), keys, time.monotonic, time.time),
         vad=engines.vad,
         asr=engines.asr,
         llm=engines.llm,
         tts=engines.tts,
-        **(options | changes),
+        **options,
     )
 
 

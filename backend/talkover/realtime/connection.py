@@ -9,10 +9,15 @@ from collections.abc import Callable
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+from talkover.realtime.errors import ProtocolError
+from talkover.realtime.events import encode_event
+from talkover.realtime.ids import new_id
 from talkover.realtime.session_thread import SessionThread
 
 log = logging.getLogger(__name__)
 
+TRY_AGAIN_LATER = 1013
+"""registered with IANA for RFC 6455"""
 CLOSE_TIMEOUT_S = 2.0
 """how long a client that does not read is given to take the close frame"""
 
@@ -44,6 +49,12 @@ class Connection:
 
     def close(self, code: int, reason: str) -> None:
         self._call(self._set_closing, code, reason)
+
+    def audio_used_up(self) -> None:
+        """The key of this connection has had its audio for today: say so, and end."""
+        error = ProtocolError("rate_limit_exceeded", "The key has used up its audio for today; it renews at 0:00 UTC")
+        self.send([encode_event(error.event() | {"event_id": new_id("event_")})])
+        self.close(TRY_AGAIN_LATER, "audio used up")
 
     def resume_reading(self) -> None:
         self._call(self._may_read.set)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket
 
+from talkover.access.policy import grant_of
 from talkover.engines import Engines
 from talkover.metrics import Metrics
+from talkover.realtime.audio_meter import metering
 from talkover.realtime.beta import to_beta
 from talkover.realtime.connection import CLOSE_TIMEOUT_S, Connection
 from talkover.realtime.observer import MakeObserver
@@ -24,7 +25,6 @@ from talkover.realtime.session_thread import SessionThread
 
 log = logging.getLogger(__name__)
 
-KEY_PROTOCOL = "openai-insecure-api-key."
 BETA_PROTOCOL = "openai-beta.realtime-v1"
 RETRY_AFTER_S = 5
 
@@ -34,9 +34,6 @@ class RealtimeOptions:
     """What the shell needs to know; `session` is the template of every session's options."""
 
     session: SessionOptions
-    api_key: str | None
-    origin_allowed: Callable[[str | None, str | None], bool]
-    """(origin, host) -> may connect; asked only when no key is configured"""
     lead_ms: int | None
     max_sessions: int
     max_frame_bytes: int
@@ -64,7 +61,7 @@ class RealtimeServer:
         return self._admitted
 
     async def endpoint(self, socket: WebSocket) -> None:
-        """`GET /v1/realtime`."""
+        """`GET /v1/realtime`, of a client that `talkover.access` has let in."""
         refusal = self._refusal(socket)
         if refusal is not None:
             await socket.send_denial_response(refusal)
@@ -97,10 +94,13 @@ class RealtimeServer:
         await socket.accept(subprotocol=_subprotocol(offered))
         connection = Connection(socket, self._options.max_backlog_bytes)
         template = self._options.session
+        grant = grant_of(socket.scope)
+        begins = grant.session
         session = SessionThread(
             replace(
                 template,
-                model=socket.query_params.get("model") or template.model,
+                model=socket.query_params.get("model") or (begins and begins.model) or template.model,
+                begins_with=begins and begins.settings,
                 expires_at=int(time.time() + template.lifetime_s),
             ),
             self._engines,
@@ -111,7 +111,7 @@ class RealtimeServer:
             connection.resume_reading,
             to_beta if beta else None,
             self._options.decision_log,
-            self._options.observers,
+            (*self._options.observers, *metering(grant, connection.audio_used_up)),
         )
         self._connections.add(connection)
         self._metrics.sessions_total.inc()
@@ -127,15 +127,6 @@ class RealtimeServer:
 
     def _refusal(self, socket: WebSocket) -> JSONResponse | None:
         """Why the handshake fails, if it does."""
-        offered: Sequence[str] = socket.scope.get("subprotocols", [])
-        if self._options.api_key is not None:
-            presented = _presented_key(socket.headers.get("authorization"), offered)
-            if not hmac.compare_digest(presented.encode(), self._options.api_key.encode()):
-                message = f"Present the key as 'Authorization: Bearer <key>' or the subprotocol '{KEY_PROTOCOL}<key>'"
-                return _error(401, "invalid_api_key", message)
-        elif not self._options.origin_allowed(socket.headers.get("origin"), socket.headers.get("host")):
-            message = "This page is not served by this server and its origin is not in server.allowed_origins"
-            return _error(403, "origin_not_allowed", message)
         if "call_id" in socket.query_params or socket.query_params.get("intent") == "transcription":
             return _error(400, "invalid_value", "call_id and intent=transcription are not offered by this server")
         return None
@@ -152,13 +143,6 @@ class RealtimeServer:
 def _subprotocol(offered: Sequence[str]) -> str | None:
     """`realtime` when offered; the key is never echoed."""
     return "realtime" if "realtime" in offered else None
-
-
-def _presented_key(authorization: str | None, offered: Sequence[str]) -> str:
-    scheme, _, key = (authorization or "").partition(" ")
-    if scheme.lower() == "bearer":
-        return key.strip()
-    return next((token.removeprefix(KEY_PROTOCOL) for token in offered if token.startswith(KEY_PROTOCOL)), "")
 
 
 def _error(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> JSONResponse:

@@ -378,12 +378,13 @@ class RealtimeSession:
 
     def _update(self, patch: JsonObject, now_s: float) -> None:
         before = self._settings
-        updated = before.updated(patch, self._options.resolve_voice)
-        if asks_for_echo_cancellation(updated) and self._options.echo_canceller is None:
-            message = "'server' needs vad.echo_canceller in the server's configuration; must be 'client' here"
-            raise ProtocolError("invalid_value", message, "session.s2s.echo_cancellation")
-        self._settings = updated
+        self._settings = updated_settings(before, patch, self._options)
         self._outbox.send({"type": "session.updated", "session": self._session_wire()})
+        self._take_effect(before, now_s)
+
+    def _take_effect(self, before: SessionSettings, now_s: float) -> None:
+        """Of settings that were `before`, and have been told to the client."""
+        updated = self._settings
         if updated.s2s != before.s2s:
             s2s = updated.s2s
             self._extension.configure(s2s)
@@ -432,7 +433,11 @@ class RealtimeSession:
     def _open(self, now_s: float) -> None:
         self._expires_s = now_s + self._options.lifetime_s
         self._call.opened(now_s)
+        before = self._settings
+        self._settings = self._options.begins_with or before
         self._outbox.send({"type": "session.created", "session": self._session_wire()})
+        if self._settings is not before:
+            self._take_effect(before, now_s)
 
     def _lane_full(self, response_id: str, now_s: float) -> None:
         active = self._answers.active
@@ -499,6 +504,15 @@ def _recorded_voices(resolve_voice: ResolveVoice, record: Write) -> ResolveVoice
         return found
 
     return resolve
+
+
+def updated_settings(settings: SessionSettings, patch: JsonObject, options: SessionOptions) -> SessionSettings:
+    """`settings` with the `session` of a `session.update` merged in. Raises ProtocolError."""
+    updated = settings.updated(patch, options.resolve_voice)
+    if asks_for_echo_cancellation(updated) and options.echo_canceller is None:
+        message = "'server' needs vad.echo_canceller in the server's configuration; must be 'client' here"
+        raise ProtocolError("invalid_value", message, "session.s2s.echo_cancellation")
+    return updated
 
 
 def asks_for_echo_cancellation(settings: SessionSettings) -> bool:

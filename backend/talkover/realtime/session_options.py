@@ -27,6 +27,7 @@ class SessionOptions:
     """seconds since the epoch, as told to the client"""
     lifetime_s: float
     settings: SessionSettings
+    """before the client says anything"""
     vad_options: TurnOptions
     """thresholds the protocol has no field for"""
     pre_roll_ms: int
@@ -55,6 +56,8 @@ class SessionOptions:
     """what the turn model judges by; None: there is none"""
     knows_voices: bool = False
     """there is a speaker model"""
+    begins_with: SessionSettings | None = None
+    """what the client secret of this session says; None: it begins with `settings`"""
     manners: Manners = Manners()
     """what the agent does while it has no answer to give"""
     id_seed: str = ""

@@ -7,6 +7,7 @@ frame (RFC 1122, section 4.2.2.13: a reset). Nothing here changes a connection t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -23,6 +24,13 @@ class LingeringProtocol(WebSocketsSansIOProtocol):
     """Given to uvicorn as `ws`."""
 
     _discarding = False
+    on_lost: Callable[[], None] | None = None
+    """called once the connection is gone"""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self.on_lost is not None:
+            self.on_lost()
 
     async def send(self, message: ASGISendEvent) -> None:
         if message["type"] == "websocket.close":

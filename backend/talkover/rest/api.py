@@ -9,11 +9,13 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from talkover import __version__
+from talkover.access.policy import Access
 from talkover.config import ServerSettings
 from talkover.engines import AsrEngine, Engine, LlmEngine, Retriever, TtsEngine, VadEngine
 from talkover.metrics import Metrics
 from talkover.rest.auth import AccessControl
 from talkover.rest.catalogue import catalogue_router
+from talkover.rest.client_secrets import BeginSession, client_secrets_router
 from talkover.rest.docs import describe_api, docs_router
 from talkover.rest.documents import documents_router
 from talkover.rest.errors import install_error_handlers
@@ -28,7 +30,7 @@ from talkover.rest.voices import voices_router
 def create_api(
     *,
     server: ServerSettings,
-    key: str | None,
+    access: Access,
     vad: VadEngine,
     asr: AsrEngine,
     llm: LlmEngine,
@@ -37,10 +39,11 @@ def create_api(
     readiness: Callable[[], Readiness],
     retriever: Retriever | None = None,
     max_document_bytes: int = 20 << 20,
+    begin_session: BeginSession | None = None,
 ) -> FastAPI:
     """The app of everything but the realtime socket and the page, which the caller adds to it.
 
-    `key` is what clients must present; none: no key is asked for.
+    `access` decides who is let in. `begin_session` makes sessions for client secrets; none: there are no such secrets.
     """
     app = FastAPI(title="Talkover", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     install_error_handlers(app)
@@ -51,6 +54,8 @@ def create_api(
     app.include_router(documents_router(retriever, max_document_bytes))
     app.include_router(speech_router(tts))
     app.include_router(transcription_router(vad, asr))
+    if begin_session is not None:
+        app.include_router(client_secrets_router(access, begin_session))
     app.include_router(docs_router())
 
     document: dict[str, Any] = {}
@@ -58,12 +63,12 @@ def create_api(
     @app.get("/openapi.json", include_in_schema=False)
     async def openapi() -> dict[str, Any]:
         if not document:  # made once, when every route is there
-            document.update(describe_api(app, key_needed=bool(key)))
+            document.update(describe_api(app, key_needed=access.has_keys))
         return document
 
     # The last one added is the outermost: headers go on every answer, also on those of the layers below.
     app.add_middleware(BodyLimit)
-    app.add_middleware(AccessControl, key=key, allowed_origins=server.allowed_origins)
+    app.add_middleware(AccessControl, access=access)
     if server.allowed_origins:
         app.add_middleware(
             CORSMiddleware,

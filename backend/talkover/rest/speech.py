@@ -11,6 +11,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
+from talkover.access.policy import Grant, grant_of
+from talkover.audio import OUTPUT_RATE_HZ
 from talkover.engines import EngineFailed, TtsEngine
 from talkover.messages import Samples, VoiceSettings
 from talkover.rest.audio_files import CONTENT_TYPES, FileFormat, StreamEncoder
@@ -68,7 +70,8 @@ def speech_router(tts: TtsEngine) -> APIRouter:
         job = places.take()
         started = False
         try:
-            encoded = _encoded(speak(body.input, tts, voice, job.is_stale), body.response_format)
+            spoken = speak(body.input, tts, voice, job.is_stale)
+            encoded = _encoded(spoken, body.response_format, grant_of(request.scope))
             stream = job.iterate(encoded)
             # Waiting for the first bytes gives whatever goes wrong until then a status code of its own.
             async with job.watching(request):
@@ -85,13 +88,16 @@ def speech_router(tts: TtsEngine) -> APIRouter:
     return router
 
 
-def _encoded(speech: Generator[Samples, None, None], file_format: FileFormat) -> Generator[bytes, None, None]:
-    """File bytes as they become ready, none of them empty; nothing at all when nothing was spoken."""
+def _encoded(
+    speech: Generator[Samples, None, None], file_format: FileFormat, grant: Grant
+) -> Generator[bytes, None, None]:
+    """File bytes as they become ready, none of them empty; nothing at all when nothing was spoken. `grant` pays."""
     encoder = StreamEncoder(file_format)
     n_samples = 0
     try:
         for samples in speech:
             n_samples += samples.size
+            grant.spend_audio(samples.size / OUTPUT_RATE_HZ)
             if data := encoder.feed(samples):
                 yield data
         tail = encoder.finish()

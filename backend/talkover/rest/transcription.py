@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, File, Form, Request, UploadFile
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
+from talkover.access.policy import grant_of
 from talkover.audio import INPUT_RATE_HZ
 from talkover.engines import AsrEngine, EngineFailed, VadEngine
 from talkover.messages import Samples
@@ -62,6 +63,7 @@ def transcription_router(vad: VadEngine, asr: AsrEngine) -> APIRouter:
         try:
             samples = await job.run(lambda: _read_upload(data))
             duration_s = samples.size / INPUT_RATE_HZ
+            grant_of(request.scope).spend_audio(duration_s)
             pieces = transcribe_pieces(samples, vad, asr, language=language, hint=prompt, is_stale=job.is_stale)
             if stream:
                 streaming = True

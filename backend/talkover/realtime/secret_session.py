@@ -1,0 +1,18 @@
+"""What the sessions of a client secret begin with: checked when the secret is made, as a `session.update` would be."""
+
+from __future__ import annotations
+
+from talkover.access.client_secrets import SecretSession
+from talkover.realtime.fields import Field, JsonObject
+from talkover.realtime.ids import new_id
+from talkover.realtime.session import updated_settings
+from talkover.realtime.session_options import SessionOptions
+
+
+def secret_session(session: JsonObject, options: SessionOptions) -> SecretSession:
+    """`session`: the object a client sent. Raises ProtocolError, whose `param` is the key at fault."""
+    named = Field(session, "session").get("model")
+    model = None if named is None or named.is_null else named.string()
+    settings = updated_settings(options.settings, session, options)
+    # The id is made anew for every session the secret opens, and so is when it ends; 0 is what OpenAI says, too.
+    return SecretSession(settings, model, settings.wire(new_id("sess_"), model or options.model, 0))
