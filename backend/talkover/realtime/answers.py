@@ -306,13 +306,15 @@ class Answers:
         self._outbox.act(WentOn(reason))
         if suspended.is_made and not rest.pieces:
             return
+        timeline = Timeline()
+        timeline.mark("requested", now_s)
         response = Response(
             self._next_id("resp_"),
             before.generation,
             before.plan,
             self._conversation,
             self._outbox,
-            Timeline(),
+            timeline,
             before.item_id,
         )
         response.source_id = before.source_id

@@ -306,7 +306,7 @@ class SessionThread:
     def _log_response(self, turn: TurnMetrics) -> None:
         self._metrics.responses_total.labels(turn.status).inc()
         self._metrics.observe_turn(turn)
-        log.info("session %s: response %s", self.id, turn.line(), extra={"turn": turn.wire()})
+        log.info("session %s: response %s", self.id, turn.line(), extra={"session": self.id, "turn": turn.wire()})
 
     # ------------------------------------------------------------------------------------------------- threads
 

@@ -17,8 +17,11 @@ BELOW_PEAK_DB = 30.0
 """pieces quieter than this under the loudest ones (95th percentile) are no sound of the user: breath and room"""
 ABOVE_FLOOR_DB = 8.0
 """nor are those that stand out so little from what is left when the voice has ended"""
+MIN_SOUND_MS = 60
+"""shorter stretches are clicks and breath"""
 REACH_MS = 200.0
 """how far the last sound may be from where the detector heard the voice end"""
+MIN_PIECES = MIN_SOUND_MS // PIECE_MS
 SILENT_DBFS = -100.0
 
 
@@ -38,8 +41,8 @@ def last_sound_ms(samples: Samples, voiced_end_ms: float) -> float:
     levels_db = 10 * np.log10(np.maximum(power, 1e-12))
     floor_db = max(SILENT_DBFS, float(np.median(levels_db[behind - (behind - end) // 2 - 1 :])))
     limit_db = max(float(np.percentile(levels_db[:end], 95)) - BELOW_PEAK_DB, floor_db + ABOVE_FLOOR_DB)
-    first = max(0, end - reach)
-    loud = np.flatnonzero(levels_db[first:behind] > limit_db)
-    if not loud.size:
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], levels_db[:behind] > limit_db, [0]]).astype(np.int8)))
+    ends = [last for start, last in zip(edges[::2], edges[1::2], strict=True) if last - start >= MIN_PIECES]
+    if not ends or ends[-1] < end - reach:
         return voiced_end_ms
-    return float((first + int(loud[-1]) + 1) * PIECE_MS)
+    return float(ends[-1] * PIECE_MS)
