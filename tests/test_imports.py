@@ -19,6 +19,7 @@ LEFTMOST = (
     "registry",
     "models",
     "event_loop",
+    "log_format",
     "spectra",
     "openai_endpoint",
 )
@@ -29,7 +30,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("agent",),
     ("pipeline",),
     ("realtime", "rest"),
-    ("app", "cli", "client", "doctor", "talk", "bench", "__main__"),
+    ("app", "tracing", "cli", "client", "doctor", "talk", "bench", "__main__"),
 )
 LEVEL = {group: level for level, groups in enumerate(LEVELS) for group in groups}
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -1,10 +1,12 @@
 """Marks of a turn and the Prometheus page, read back with Prometheus' own parser."""
 
 import threading
+from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from talkover.metrics import Metrics, Timeline
+from talkover.messages import Usage
+from talkover.metrics import Metrics, Timeline, TurnMetrics
 
 
 def spoken_turn() -> Timeline:
@@ -15,7 +17,12 @@ def spoken_turn() -> Timeline:
     timeline.mark("transcript_final", 100.59)
     timeline.mark("llm_first_token", 100.81)
     timeline.mark("tts_first_audio", 101.01)
+    timeline.mark("first_audible", 101.06)
     return timeline
+
+
+def finished(timeline: Timeline, **changes: Any) -> TurnMetrics:
+    return TurnMetrics.of(timeline, **({"item_id": "item_u", "response_id": "resp_r", "status": "completed"} | changes))
 
 
 def samples(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -29,7 +36,7 @@ def samples(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], f
 
 
 def test_wire_counts_from_the_end_of_speech() -> None:
-    wire = spoken_turn().wire(item_id="item_u", response_id="resp_r", status="completed", audio_ms=3400, tts_rtf=0.2104)
+    wire = finished(spoken_turn(), audio_ms=3400.2, tts_rtf=0.2104).wire()
     assert wire == {
         "item_id": "item_u",
         "response_id": "resp_r",
@@ -41,18 +48,29 @@ def test_wire_counts_from_the_end_of_speech() -> None:
             "llm_first_token": 810,
             "tts_first_audio": 1010,
             "first_audio_sent": 1015,
+            "first_audible": 1060,
         },
         "endpointing_ms": 520,
         "asr_ms": 70,
         "llm_ttft_ms": 220,
         "tts_ttfb_ms": 200,
-        "voice_to_voice_ms": 1015,
+        "voice_to_voice_ms": 1060,
         "audio_ms": 3400,
         "tts_rtf": 0.21,
         "interrupted_at_ms": None,
     }
     assert next(iter(wire["marks_ms"])) == "speech_end"
     assert all(type(at_ms) is int for at_ms in wire["marks_ms"].values())
+
+
+def test_the_line_of_the_log_has_the_same_numbers() -> None:
+    line = finished(spoken_turn(), status="cancelled", reason="turn_detected", audio_ms=700).line()
+    assert line == (
+        "cancelled (turn_detected), 700 ms of audio; "
+        "endpointing=520 asr=70 llm_ttft=220 tts_ttfb=200 voice_to_voice=1060; "
+        "speech_end=0 turn_end=520 transcript_final=590 llm_first_token=810 tts_first_audio=1010 "
+        "first_audio_sent=1015 first_audible=1060"
+    )
 
 
 def test_first_mark_of_a_name_wins() -> None:
@@ -69,7 +87,7 @@ def test_text_turn_counts_from_the_request_and_has_no_voice_to_voice() -> None:
     timeline = Timeline()
     timeline.mark("requested", 10.0)
     timeline.mark("llm_first_token", 10.3)
-    wire = timeline.wire(item_id="item_t", response_id="resp_r", status="cancelled", interrupted_at_ms=40)
+    wire = finished(timeline, item_id="item_t", status="cancelled", interrupted_at_ms=40).wire()
     assert wire["marks_ms"] == {"requested": 0, "llm_first_token": 300}
     assert wire["llm_ttft_ms"] == 300
     assert wire["voice_to_voice_ms"] is None
@@ -83,9 +101,9 @@ def test_a_stage_that_speculated_added_nothing() -> None:
     timeline.mark("transcript_final", 0.25)
     timeline.mark("llm_first_token", 0.3)
     timeline.mark("turn_end", 0.5)
-    stages = timeline.stages_s()
+    stages = timeline.stages_ms()
     assert stages["asr"] == 0
-    assert stages["endpointing"] == 0.5
+    assert stages["endpointing"] == 500
     assert stages["llm_ttft"] > 0
 
 
@@ -102,12 +120,16 @@ def test_page_holds_what_was_counted() -> None:
     metrics.turns_total.labels("completed").inc()
     metrics.responses_total.labels("cancelled").inc(2)
     metrics.errors_total.labels("llm").inc()
-    metrics.observe_turn(spoken_turn())
+    metrics.observe_turn(finished(spoken_turn(), audio_ms=3400, usage=Usage(120, 40)))
     page = samples(metrics)
     assert page["talkover_sessions_active", ()] == 1
     assert page["talkover_sessions_max", ()] == 16
     assert page["talkover_sessions_total", ()] == 1
-    assert page["talkover_sessions_refused_total", ()] == 0
+    assert page["talkover_audio_seconds_total", (("direction", "out"),)] == 3.4
+    assert page["talkover_llm_tokens_total", (("kind", "input"),)] == 120
+    assert page["talkover_llm_tokens_total", (("kind", "output"),)] == 40
+    assert page["process_resident_memory_bytes", ()] > 1 << 20
+    assert page["talkover_threads", ()] >= 1
     assert page["talkover_turns_total", (("status", "completed"),)] == 1
     assert page["talkover_responses_total", (("status", "cancelled"),)] == 2
     assert page["talkover_errors_total", (("stage", "llm"),)] == 1

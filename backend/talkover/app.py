@@ -34,6 +34,7 @@ from talkover.agent.persona import with_persona
 from talkover.config import ConfigError, Settings
 from talkover.engines import Engine, Engines, EngineUnavailable, LlmEngine, TtsEngine, voice_library
 from talkover.knowledge.retriever import DocumentRetriever, create_retriever
+from talkover.log_format import configure_logging
 from talkover.memory.store import MemoryStore, MemoryUnavailable, memory_file
 from talkover.metrics import Metrics
 from talkover.pipeline.passages import PassageOptions
@@ -55,6 +56,7 @@ from talkover.rest.errors import ApiError
 from talkover.rest.health import Readiness
 from talkover.tools.tool import Toolbox
 from talkover.tools.toolbox import load_toolbox
+from talkover.tracing import observers, open_tracing
 from talkover.vad.echo import webrtc_echo_cancellers
 from talkover.vad.endpointing import TurnOptions
 from talkover.vad.speaker_model import load_speaker_model
@@ -164,6 +166,7 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
     memory = open_memory(settings)
     event_logs = open_event_logs(settings)
     session = _session_options(settings, engines, toolbox, memory)
+    tracing = open_tracing(settings.tracing, chosen_engines(settings, environ)["llm"][0])
     realtime = RealtimeServer(
         RealtimeOptions(
             session=session,
@@ -172,7 +175,7 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
             max_frame_bytes=server.max_frame_mib << 20,
             max_backlog_bytes=int(server.max_backlog_mib * (1 << 20)),
             decision_log=settings.vad.decision_log,
-            observers=() if event_logs is None else (event_logs,),
+            observers=(*(() if event_logs is None else (event_logs,)), *observers(tracing)),
         ),
         engines,
         metrics,
@@ -202,6 +205,7 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
     app.state.toolbox = toolbox
     app.state.memory = memory
     app.state.event_logs = event_logs
+    app.state.tracing = tracing
 
     async def realtime_endpoint(websocket: WebSocket) -> None:
         await realtime.endpoint(websocket)
@@ -333,6 +337,8 @@ class _Server(uvicorn.Server):
         if self._app.state.event_logs is not None:
             await asyncio.to_thread(self._app.state.event_logs.close)
         await super().shutdown(sockets)
+        if self._app.state.tracing is not None:
+            await asyncio.to_thread(self._app.state.tracing.close)
 
 
 def asgi_server(app: FastAPI, settings: Settings, started_at_s: float) -> uvicorn.Server:
@@ -381,9 +387,7 @@ def serve(settings: Settings, build: Callable[[Settings], Engines] = build_engin
     """
     started_at_s = time.monotonic()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    logging.basicConfig(level=settings.server.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
-    for chatty in ("httpx", "uvicorn.error"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    configure_logging(settings.server.log_level, settings.server.log_format)
     listener = _bind(settings.server.host, settings.server.port)
     engines = build(settings)
     try:

@@ -18,6 +18,9 @@ OUTPUT_RATE_HZ = 24_000
 VAD_FRAME_SAMPLES = 512
 """Silero's frame at 16 kHz: 32 ms"""
 
+AUDIBLE = 10 ** (-50 / 20)
+"""amplitude from which a sample counts as sound: -50 dB under full scale"""
+
 SILENCE: Samples = np.zeros(0, np.float32)
 
 
@@ -35,6 +38,12 @@ def level_dbfs(samples: Samples) -> float:
         return -120.0
     power = float(np.mean(np.square(samples, dtype=np.float64)))
     return max(-120.0, 10 * math.log10(power)) if power > 0 else -120.0
+
+
+def silent_head(samples: Samples) -> int:
+    """How many of (n,) samples come before the first that can be heard; n when none can."""
+    loud = np.flatnonzero(np.abs(samples) >= AUDIBLE)
+    return int(loud[0]) if loud.size else samples.size
 
 
 # ------------------------------------------------------------------------------------------------- PCM and G.711

@@ -80,6 +80,8 @@ class ServerSettings(Section):
     max_backlog_mib: Annotated[float, Field(gt=0, le=256)] = 8
     """unsent output after which a client that does not read is dropped"""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["text", "json"] = "text"
+    """json: an object a line, with the numbers of a turn as fields"""
 
 
 class KeySettings(Section):
@@ -469,6 +471,20 @@ class SearchSettings(Section):
     """read of a page at most"""
 
 
+class TracingSettings(Section):
+    """One trace per turn, by OpenTelemetry."""
+
+    exporter: Literal["none", "console", "otlp"] = "none"
+    """console: a line of JSON for each span; otlp: to a collector, over HTTP (extra `tracing`)"""
+    endpoint: Annotated[str, Field(pattern=r"^https?://[^\s/]+(/\S*)?$")] = "http://127.0.0.1:4318"
+    """of the collector; without a path, /v1/traces is added. Headers: variable OTEL_EXPORTER_OTLP_HEADERS"""
+    sample_ratio: Unit = 1.0
+    """share of the turns that is traced"""
+    service_name: Annotated[str, Field(min_length=1, max_length=200)] = "talkover"
+    content: bool = False
+    """put what was said into the spans, too"""
+
+
 class Settings(Section):
     server: ServerSettings = ServerSettings()
     access: AccessSettings = AccessSettings()
@@ -485,6 +501,7 @@ class Settings(Section):
     memory: MemorySettings = MemorySettings()
     tools: ToolsSettings = ToolsSettings()
     search: SearchSettings = SearchSettings()
+    tracing: TracingSettings = TracingSettings()
 
 
 def load_settings(

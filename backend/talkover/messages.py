@@ -377,6 +377,8 @@ class WireAudio:
     """see AudioDelta"""
     segment_end: bool = False
     synthesized_at_s: float = 0.0
+    silent_ms: float = 0.0
+    """before the first sample of the response that can be heard: all of it while there is none; 0 after that"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,26 +4,56 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal, cast, get_args
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 
-MarkName = Literal[
-    "requested",  # a text turn, or a response asked for by the client: its zero point
-    "speech_end",  # the last voiced sample of the user: the zero point of a spoken turn
-    "turn_end",  # the endpoint is certain
-    "transcript_final",
+from talkover.messages import Usage
+
+PipelineMark = Literal[
+    "retrieval_started",
+    "retrieval_finished",
+    "llm_started",
     "llm_first_token",
+    "llm_finished",
     "tts_first_audio",
-    "first_audio_sent",
+    "tts_finished",
 ]
+"""set by the stages, as `StageMark`"""
+MarkName = (
+    Literal[
+        "requested",  # a text turn, or a response asked for by the client: its zero point
+        "speech_end",  # the last sound of the user: the zero point of a spoken turn
+        "turn_end",  # the endpoint is certain
+        "transcript_final",
+        "first_audio_sent",
+        "first_audible",  # its first sample that can be heard is played, by a client that plays what arrives
+    ]
+    | PipelineMark
+)
 Stage = Literal["endpointing", "asr", "llm_ttft", "tts_ttfb", "voice_to_voice"]
+
+PIPELINE_MARKS: frozenset[str] = frozenset(get_args(PipelineMark))
+STAGES: tuple[Stage, ...] = get_args(Stage)
+"""in the order of the pipeline"""
 
 LATENCY_BUCKETS_S = (
     *(0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7),
     *(0.85, 1.0, 1.2, 1.5, 2.0, 3.0, 5.0, 10.0),
 )
 """fine where a conversation is decided (0.2 - 1.2 s), coarse where it is lost anyway"""
+LAG_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+TOOL_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0)
 
 
 class Timeline:
@@ -34,6 +64,11 @@ class Timeline:
 
     def mark(self, name: MarkName, at_s: float) -> None:
         self._marks.setdefault(name, at_s)
+
+    def mark_stage(self, name: str, at_s: float) -> None:
+        """What a stage reported; names that are no `PipelineMark` are left alone."""
+        if name in PIPELINE_MARKS:
+            self.mark(cast("MarkName", name), at_s)
 
     def at_s(self, name: MarkName) -> float | None:
         return self._marks.get(name)
@@ -51,8 +86,8 @@ class Timeline:
         in_order = sorted(self._marks.items(), key=lambda mark: mark[1])
         return {name: round((at_s - zero_s) * 1000) for name, at_s in in_order}
 
-    def stages_s(self) -> dict[Stage, float]:
-        """What each stage added, in seconds; stages whose marks were not reached are left out.
+    def stages_ms(self) -> dict[Stage, int]:
+        """What each stage added, in whole ms; stages whose marks were not reached are left out.
 
         Speculation lets a stage finish before the one it follows is certain: it then added nothing, so 0. The LLM of a
         spoken turn counts from the transcript, that of a text turn from the request.
@@ -64,37 +99,87 @@ class Timeline:
             "asr": ("turn_end", "transcript_final"),
             "llm_ttft": ("transcript_final" if spoken else "requested", "llm_first_token"),
             "tts_ttfb": ("llm_first_token", "tts_first_audio"),
-            "voice_to_voice": ("speech_end", "first_audio_sent"),
+            "voice_to_voice": ("speech_end", "first_audible"),
         }
         return {
-            stage: max(0.0, marks[end] - marks[start])
+            stage: max(0, round((marks[end] - marks[start]) * 1000))
             for stage, (start, end) in spans.items()
             if start in marks and end in marks
         }
 
-    def wire(
-        self,
+
+@dataclass(frozen=True, slots=True)
+class TurnMetrics:
+    """The numbers of one response, taken once, when it ends.
+
+    Prometheus, `s2s.turn.metrics`, the line in the log and the trace all show these: they cannot differ.
+    """
+
+    item_id: str | None
+    """the user's turn it answers"""
+    response_id: str
+    status: str
+    reason: str | None
+    """why it did not complete"""
+    zero_s: float | None
+    """monotonic time of the zero point of `marks_ms`"""
+    marks_ms: Mapping[MarkName, int]
+    stages_ms: Mapping[Stage, int]
+    audio_ms: int
+    """speech that was sent"""
+    tts_rtf: float | None = None
+    """time of synthesis per time of speech"""
+    interrupted_at_ms: int | None = None
+    """how much of it had been heard when it was stopped"""
+    usage: Usage = Usage()
+
+    @classmethod
+    def of(
+        cls,
+        timeline: Timeline,
         *,
         item_id: str | None,
         response_id: str,
         status: str,
-        audio_ms: int = 0,
+        reason: str | None = None,
+        audio_ms: float = 0.0,
         tts_rtf: float | None = None,
         interrupted_at_ms: int | None = None,
-    ) -> dict[str, Any]:
+        usage: Usage | None = None,
+    ) -> TurnMetrics:
+        return cls(
+            item_id,
+            response_id,
+            status,
+            reason,
+            timeline.zero_s,
+            timeline.marks_ms(),
+            timeline.stages_ms(),
+            round(audio_ms),
+            None if tts_rtf is None else round(tts_rtf, 3),
+            interrupted_at_ms,
+            usage or Usage(),
+        )
+
+    def wire(self) -> dict[str, Any]:
         """Fields of `s2s.turn.metrics`, without `type` and `event_id`; a stage not reached is null."""
-        stages = self.stages_s()
-        names: tuple[Stage, ...] = ("endpointing", "asr", "llm_ttft", "tts_ttfb", "voice_to_voice")
         return {
-            "item_id": item_id,
-            "response_id": response_id,
-            "status": status,
-            "marks_ms": self.marks_ms(),
-            **{f"{name}_ms": round(stages[name] * 1000) if name in stages else None for name in names},
-            "audio_ms": audio_ms,
-            "tts_rtf": None if tts_rtf is None else round(tts_rtf, 3),
-            "interrupted_at_ms": interrupted_at_ms,
+            "item_id": self.item_id,
+            "response_id": self.response_id,
+            "status": self.status,
+            "marks_ms": dict(self.marks_ms),
+            **{f"{stage}_ms": self.stages_ms.get(stage) for stage in STAGES},
+            "audio_ms": self.audio_ms,
+            "tts_rtf": self.tts_rtf,
+            "interrupted_at_ms": self.interrupted_at_ms,
         }
+
+    def line(self) -> str:
+        """The same for people: what each stage added, then the marks, all in ms."""
+        reason = f" ({self.reason})" if self.reason else ""
+        stages = " ".join(f"{stage}={added_ms}" for stage, added_ms in self.stages_ms.items())
+        marks = " ".join(f"{name}={at_ms}" for name, at_ms in self.marks_ms.items())
+        return f"{self.status}{reason}, {self.audio_ms} ms of audio; {stages or 'no stages'}; {marks or 'no marks'}"
 
 
 class Metrics:
@@ -105,8 +190,18 @@ class Metrics:
         self.sessions_active = Gauge("talkover_sessions_active", "Open realtime sessions", registry=registry)
         self.sessions_max = Gauge("talkover_sessions_max", "Sessions admitted at once", registry=registry)
         self.sessions_total = Counter("talkover_sessions", "Sessions opened", registry=registry)
+        self.sessions_waiting = Gauge("talkover_sessions_waiting", "Callers in the waiting queue", registry=registry)
+        self._sessions_by_state = Gauge(
+            "talkover_sessions_by_state", "Open sessions by what they are doing", ["state"], registry=registry
+        )
         self.sessions_refused_total = Counter(
-            "talkover_sessions_refused", "Connections turned away because every session was taken", registry=registry
+            "talkover_sessions_refused", "Connections turned away, by why", ["reason"], registry=registry
+        )
+        self.sessions_closed_total = Counter(
+            "talkover_sessions_closed",
+            "Sessions ended, by who ended them: client, or the close code",
+            ["by"],
+            registry=registry,
         )
         self.turns_total = Counter("talkover_turns", "User turns by how they ended", ["status"], registry=registry)
         self.responses_total = Counter(
@@ -135,9 +230,34 @@ class Metrics:
         self.stale_dropped_total = Counter(
             "talkover_stale_dropped", "Messages of an older generation thrown away", registry=registry
         )
+        self.audio_seconds_total = Counter(
+            "talkover_audio_seconds",
+            "Audio heard from clients (in) and sent to them (out)",
+            ["direction"],
+            registry=registry,
+        )
+        self.llm_tokens_total = Counter(
+            "talkover_llm_tokens",
+            "Tokens of prompts and answers, where the model tells",
+            ["kind"],
+            registry=registry,
+        )
+        self.tool_seconds = Histogram(
+            "talkover_tool_seconds",
+            "How long tools ran on the server, by how it ended: finished, failed, or stopped",
+            ["tool", "outcome"],
+            buckets=TOOL_BUCKETS_S,
+            registry=registry,
+        )
+        self.event_loop_lag_seconds = Histogram(
+            "talkover_event_loop_lag_seconds",
+            "By how much a timer of the socket's event loop fires late",
+            buckets=LAG_BUCKETS_S,
+            registry=registry,
+        )
         self.stage_latency_seconds = Histogram(
             "talkover_stage_latency_seconds",
-            "What each stage added to a turn; voice_to_voice is end of speech to first audio sent",
+            "What each stage added to a turn; voice_to_voice is the user's last sound to the first audible sample",
             ["stage"],
             buckets=LATENCY_BUCKETS_S,
             registry=registry,
@@ -145,14 +265,27 @@ class Metrics:
         self._queue_depth = Gauge(
             "talkover_queue_depth", "Messages waiting, the fullest queue of all sessions", ["queue"], registry=registry
         )
+        threads = Gauge("talkover_threads", "Threads of the process", registry=registry)
+        threads.set_function(threading.active_count)
+        ProcessCollector(registry=registry)
+        GCCollector(registry=registry)
         self._queues: dict[str, Callable[[], Mapping[str, int]]] = {}
+        self._states: Callable[[], Mapping[str, int]] = dict[str, int]
         self._lock = threading.Lock()
         self.sessions_max.set(max_sessions)
 
-    def observe_turn(self, timeline: Timeline) -> None:
-        """Enter what each stage of a turn took."""
-        for stage, seconds in timeline.stages_s().items():
-            self.stage_latency_seconds.labels(stage).observe(seconds)
+    def observe_turn(self, turn: TurnMetrics) -> None:
+        """Enter what each stage of a turn took, and what it used."""
+        for stage, added_ms in turn.stages_ms.items():
+            self.stage_latency_seconds.labels(stage).observe(added_ms / 1000)
+        self.audio_seconds_total.labels("out").inc(turn.audio_ms / 1000)
+        usage = turn.usage
+        for kind, tokens in (("input", usage.input_tokens), ("output", usage.output_tokens)):
+            self.llm_tokens_total.labels(kind).inc(tokens)
+
+    def watch_states(self, states: Callable[[], Mapping[str, int]]) -> None:
+        """Ask `states` (state -> sessions in it) at every scrape."""
+        self._states = states
 
     def watch_queues(self, session_id: str, depths: Callable[[], Mapping[str, int]]) -> None:
         """Ask `depths` (queue name -> messages waiting) of this session at every scrape, until `forget_queues`."""
@@ -163,16 +296,25 @@ class Metrics:
         with self._lock:
             self._queues.pop(session_id, None)
 
-    def render(self) -> tuple[bytes, str]:
-        """The text exposition and its content type."""
+    def queue_depths(self) -> dict[str, int]:
+        """Messages waiting, by queue: those of the session that has most.
+
+        The maximum, not the sum: one session that falls behind is the fault to see, and a sum hides it.
+        """
         with self._lock:
             probes = list(self._queues.values())
-            # The maximum, not the sum: one session that falls behind is the fault to see, and a sum hides it.
-            fullest: dict[str, int] = {}
-            for probe in probes:
-                for queue, depth in probe().items():
-                    fullest[queue] = max(depth, fullest.get(queue, 0))
-            self._queue_depth.clear()
-            for queue, depth in fullest.items():
-                self._queue_depth.labels(queue).set(depth)
+        fullest: dict[str, int] = {}
+        for probe in probes:
+            for queue, depth in probe().items():
+                fullest[queue] = max(depth, fullest.get(queue, 0))
+        return fullest
+
+    def render(self) -> tuple[bytes, str]:
+        """The text exposition and its content type."""
+        depths, states = self.queue_depths(), self._states()
+        with self._lock:
+            for gauge, values in ((self._queue_depth, depths), (self._sessions_by_state, states)):
+                gauge.clear()
+                for label, value in values.items():
+                    gauge.labels(label).set(value)
             return generate_latest(self.registry), CONTENT_TYPE_LATEST

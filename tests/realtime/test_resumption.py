@@ -55,7 +55,7 @@ def audio_ms(session: Driver, response_id: str) -> float:
 
 
 def test_a_backchannel_that_stopped_the_agent_lets_it_go_on():
-    session = telling("uh-huh", sent=60)
+    session = telling("uh-huh", sent=62)
     before = len(session.events)
     session.speak(480)
     go_on(session)
@@ -75,7 +75,7 @@ def test_a_backchannel_that_stopped_the_agent_lets_it_go_on():
     assert not session.held
 
 
-@pytest.mark.parametrize("sent", [60, 100, None])
+@pytest.mark.parametrize("sent", [62, 100, None])
 @pytest.mark.parametrize("with_words", [True, False])
 def test_no_word_is_lost_or_said_twice(with_words: bool, sent: int | None):
     session = telling("uh-huh", with_words=with_words, sent=sent)
@@ -113,7 +113,7 @@ def test_what_was_said_before_is_not_cut_off_to_the_model():
 
 
 def test_a_command_ends_it_for_good():
-    session = telling("Stop", sent=60)
+    session = telling("Stop", sent=62)
     session.speak(480)
     assert session.last("response.done")["response"]["status"] == "cancelled"
     assert session.held

@@ -33,12 +33,21 @@ class Exchange:
     """as much of it as came before the caller had heard enough"""
     voice_to_voice_ms: float | None
     """None: no audible answer within the timeout"""
+    server_ms: float | None
+    """the same for this response as the server measured it; None when it does not tell"""
     early: bool
     """the agent began to answer before the caller had finished"""
     stages_ms: dict[str, float]
     """what each stage added, by the server's marks; empty when it tells none. The first, `VOICE_TAIL`, is by how much
     its detector heard the voice end later than it did."""
     microphone_lag_ms: float
+
+    @property
+    def unseen_ms(self) -> float | None:
+        """What the caller waited for and the server did not count; None where one of them told nothing."""
+        if self.voice_to_voice_ms is None or self.server_ms is None:
+            return None
+        return self.voice_to_voice_ms - self.server_ms
 
     def json(self) -> dict[str, Any]:
         return asdict(self)
@@ -112,6 +121,7 @@ class Caller:
             understood=_understood(turns),
             answer="" if answer is None else answer.text,
             voice_to_voice_ms=None if audible_s is None else (audible_s - end_s) * 1000,
+            server_ms=None if answer is None else (answer.metrics or {}).get("voice_to_voice_ms"),
             early=any(onset_s < other.created_s < end_s for other in turns.answers.values()),
             stages_ms={} if answer is None else self._stages_ms(answer, turns, end_s),
             microphone_lag_ms=self.microphone.worst_lag_s * 1000,

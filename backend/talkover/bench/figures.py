@@ -58,9 +58,12 @@ class Target:
 
     of: Literal["p50", "p95", "value"]
     limit: float
-    kind: Literal["at most", "at least"] = "at most"
+    kind: Literal["at most", "at least", "within"] = "at most"
+    """within: no further from 0 to either side"""
 
     def is_met(self, value: float) -> bool:
+        if self.kind == "within":
+            return abs(value) <= self.limit
         return value <= self.limit if self.kind == "at most" else value >= self.limit
 
 

@@ -19,6 +19,10 @@ TURN_DETECTION: dict[str, dict[str, Any]] = {
 }
 QUICK_SPOKEN_MS = 4000.0
 TARGETS = (Target("p50", 700), Target("p95", 1200))
+AGREEMENT = (Target("p50", 20, "within"),)
+"""The caller's ear and the server's own figure, response by response. Both count from the last sound of the user to the
+first sample of the answer that can be heard. The caller's holds the way there and back and its own decoding beside
+that, one or two ms on this machine, and takes the end of the recording from the whole of it, to 10 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,7 @@ def _hold(setting: Setting, url: str, one: _Round, done: float, remarks: list[st
         except (ConversationEnded, TimeoutError) as error:
             broken = one.recordings[len(exchanges)]
             remarks.append(f"{one.title}, {broken.name}: {error}")
-            exchanges.append(Exchange(broken.name, broken.text, None, "", None, False, {}, 0.0))
+            exchanges.append(Exchange(broken.name, broken.text, None, "", None, None, False, {}, 0.0))
     return exchanges
 
 
@@ -87,6 +91,9 @@ def score(title: str, exchanges: Sequence[Exchange]) -> list[Figure]:
             note=f"{len(answered)} of {len(exchanges)}; {early} begun before the user had finished",
         ),
     ]
+    unseen_ms = [exchange.unseen_ms for exchange in answered if exchange.unseen_ms is not None]
+    if unseen_ms:
+        figures.append(Figure("  of that, not in the server's figure", "ms", summarize(unseen_ms), targets=AGREEMENT))
     parts: dict[str, list[float]] = {}
     for exchange in answered:
         for stage, took_ms in exchange.stages_ms.items():

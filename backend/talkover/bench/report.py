@@ -78,7 +78,7 @@ def _targets(figure: Figure) -> str:
 
 def wanted(target: Target) -> str:
     """A target in short, e.g. `p50≤700`."""
-    sign = "≤" if target.kind == "at most" else "≥"
+    sign = {"at most": "≤", "at least": "≥", "within": "±"}[target.kind]
     return f"{sign}{number(target.limit)}" if target.of == "value" else f"{target.of}{sign}{number(target.limit)}"
 
 

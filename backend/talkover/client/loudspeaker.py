@@ -13,11 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from talkover.audio import OUTPUT_RATE_HZ
+from talkover.audio import AUDIBLE, OUTPUT_RATE_HZ, silent_head
 from talkover.messages import Samples
-
-AUDIBLE = 10 ** (-50 / 20)
-"""amplitude from which a sample counts as sound: -50 dB under full scale"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +144,9 @@ def first_audible_s(stretches: Collection[Stretch], after_s: float, item_id: str
         if stretch.end_s <= after_s or (item_id is not None and stretch.item_id != item_id):
             continue
         skipped = max(0, int(np.ceil((after_s - stretch.start_s) * OUTPUT_RATE_HZ)))
-        loud = np.flatnonzero(np.abs(stretch.samples[skipped:]) >= AUDIBLE)
-        if loud.size:
-            return stretch.start_s + (skipped + int(loud[0])) / OUTPUT_RATE_HZ
+        first = skipped + silent_head(stretch.samples[skipped:])
+        if first < stretch.samples.size:
+            return stretch.start_s + first / OUTPUT_RATE_HZ
     return None
 
 

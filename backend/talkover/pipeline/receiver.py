@@ -28,6 +28,7 @@ from talkover.vad.endpointing import Endpointer, TurnOptions
 from talkover.vad.frame_sound import FrameSounds
 from talkover.vad.interruption import Dialogue
 from talkover.vad.turn_events import OnsetDropped, SpeechEnded, SpeechOnset, SpeechRetracted, SpeechStarted, TurnEvent
+from talkover.vad.voice_end import last_sound_ms
 
 STEP_BYTES = 9600
 """at most this much wire audio a step (200 ms of PCM at 24 kHz), so that a huge append never blocks the session"""
@@ -231,6 +232,11 @@ class Receiver:
         audio = self._buffer.since(self._buffer.start)
         self._restart()
         return audio
+
+    def last_sound_ms(self, voiced_end_ms: float) -> float:
+        """Where the last sound of the utterance ends whose voice the detector heard until `voiced_end_ms`."""
+        start_ms = samples_to_ms(self._buffer.start, INPUT_RATE_HZ)
+        return start_ms + last_sound_ms(self._buffer.since(self._buffer.start), voiced_end_ms - start_ms)
 
     def forget_utterance(self) -> None:
         """The utterance that has just ended was taken over: the buffer starts anew behind it."""

@@ -20,6 +20,7 @@ from talkover.messages import (
     StageMark,
     TextDelta,
 )
+from talkover.metrics import PipelineMark
 from talkover.pipeline.passages import PassageFinder
 from talkover.tts.segment import Segmenter
 
@@ -70,18 +71,23 @@ class Responder:
             yield from self._rest(item, segmenter, Utf16Pairs())
             yield ResponseEnd(item.generation, item.response_id)
             return
-        yield from self._think(self._with_passages(item, is_stale), is_stale)
+        question = question_of(item.prompt.messages)
+        if self._passages is not None and question and self._passages.has_documents:
+            yield self._mark(item, "retrieval_started")
+            item = self._with_passages(item, self._passages, question, is_stale)
+            yield self._mark(item, "retrieval_finished")
+        yield from self._think(item, is_stale)
 
     def reset(self) -> None:
         """Nothing is kept between responses."""
 
-    def _with_passages(self, item: ResponseRequest, is_stale: IsStale) -> ResponseRequest:
+    @staticmethod
+    def _with_passages(
+        item: ResponseRequest, finder: PassageFinder, question: str, is_stale: IsStale
+    ) -> ResponseRequest:
         """The request with what the documents hold for it; the conversation itself never gets to hold it."""
-        question = question_of(item.prompt.messages)
-        if self._passages is None or not question or not self._passages.has_documents:
-            return item
-        passages = self._passages.passages(question, is_stale)
-        prompt = replace(item.prompt, passages=passages, only_documents=self._passages.options.only_documents)
+        passages = finder.passages(question, is_stale)
+        prompt = replace(item.prompt, passages=passages, only_documents=finder.options.only_documents)
         return replace(item, prompt=prompt)
 
     def _think(self, item: ResponseRequest, is_stale: IsStale) -> Iterator[Output]:
@@ -91,10 +97,11 @@ class Responder:
         call: _Call | None = None
         finished = LlmFinished()
         first = True
+        yield self._mark(item, "llm_started")
         for event in self._engine.respond(item.prompt, is_stale):
             if first and not isinstance(event, LlmSources):
                 first = False
-                yield StageMark(item.generation, item.response_id, "llm_first_token", time.monotonic())
+                yield self._mark(item, "llm_first_token")
             match event:
                 case LlmText(text):
                     if call is not None:
@@ -118,6 +125,7 @@ class Responder:
                     yield self._sources(item, kind, query, sources)
                 case LlmFinished():
                     finished = event
+        yield self._mark(item, "llm_finished")
         if call is not None:
             yield self._call_end(item, call)
         if used := attribution.flush():
@@ -137,6 +145,10 @@ class Responder:
             yield from self._text(item, segmenter, left)
         for segment in segmenter.flush():
             yield TextDelta(item.generation, item.response_id, segment, time.monotonic())
+
+    @staticmethod
+    def _mark(item: ResponseRequest, name: PipelineMark) -> StageMark:
+        return StageMark(item.generation, item.response_id, name, time.monotonic())
 
     @staticmethod
     def _sources(item: ResponseRequest, kind: str, query: str, sources: tuple[Source, ...]) -> SourcesFound:

@@ -6,9 +6,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from talkover.audio import OUTPUT_RATE_HZ, WireEncoder, samples_to_ms
+from talkover.audio import OUTPUT_RATE_HZ, WireEncoder, samples_to_ms, silent_head
 from talkover.engines import IsStale
-from talkover.messages import AudioDelta, CallDelta, Output, ResponseEnd, ResponseRequest, WireAudio
+from talkover.messages import AudioDelta, CallDelta, Output, ResponseEnd, ResponseRequest, Samples, WireAudio
 from talkover.pipeline.pacing import Pacer
 
 STALE_POLL_S = 0.01
@@ -39,6 +39,7 @@ class Sender:
         self._request: ResponseRequest | None = None
         self._encoder: WireEncoder | None = None
         self._ended = True
+        self._is_audible = False
         self._committed = 0
 
     def hold(self) -> None:
@@ -66,6 +67,7 @@ class Sender:
                 self._pacer.flush()
             self._request, self._ended = item, False
             self._encoder = None
+            self._is_audible = False
             return
         if isinstance(item, AudioDelta):
             yield from self._audio(item, is_stale)
@@ -98,7 +100,16 @@ class Sender:
             item.words,
             item.segment_end,
             item.at_s,
+            self._silent_ms(item.samples),
         )
+
+    def _silent_ms(self, samples: Samples) -> float:
+        """See `WireAudio.silent_ms`."""
+        if self._is_audible:
+            return 0.0
+        head = silent_head(samples)
+        self._is_audible = head < samples.size
+        return samples_to_ms(head, OUTPUT_RATE_HZ)
 
     def _flush(self, generation: int, response_id: str) -> Iterator[WireAudio]:
         """The last samples the resampler still holds."""

@@ -14,6 +14,7 @@ from talkover.messages import (
     AudioDelta,
     Output,
     PromptMessage,
+    ResponseEnd,
     ResponseRequest,
     Samples,
     StageFailed,
@@ -64,6 +65,8 @@ class Synthesizer:
             if isinstance(item, StageFailed):
                 chinese = any("\u4e00" <= character <= "\u9fff" for character in _last_user_text(request))
                 yield from self._speak(request, APOLOGY["zh" if chinese else "en"], is_stale)
+            if isinstance(item, ResponseEnd | StageFailed) and self._spoke:
+                yield StageMark(request.generation, request.response_id, "tts_finished", time.monotonic())
         yield item
 
     def reset(self) -> None:

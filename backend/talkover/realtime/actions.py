@@ -13,7 +13,7 @@ from talkover.messages import (
     TurnQuestion,
     VoiceQuestion,
 )
-from talkover.metrics import Timeline
+from talkover.metrics import TurnMetrics
 from talkover.realtime.fields import JsonObject
 from talkover.realtime.ids import NextId
 from talkover.tools.tool import Tool
@@ -135,13 +135,9 @@ class OfferResume:
 
 @dataclass(frozen=True, slots=True)
 class ResponseFinished:
-    """For metrics and the log line of the turn."""
+    """For metrics, traces and the log line of the turn."""
 
-    status: str
-    reason: str | None
-    timeline: Timeline
-    audio_ms: int
-    spoken_turn: bool
+    turn: TurnMetrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,13 +186,30 @@ class StaleDropped:
 
 
 @dataclass(frozen=True, slots=True)
+class AudioHeard:
+    """For metrics: so much more audio of the user was listened to."""
+
+    duration_ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class StageError:
     """For metrics: a stage failed."""
 
     stage: str
 
 
-Counted = ResponseFinished | TurnFinished | BargedIn | WentOn | Speculated | Interjected | StaleDropped | StageError
+Counted = (
+    ResponseFinished
+    | TurnFinished
+    | BargedIn
+    | WentOn
+    | Speculated
+    | Interjected
+    | AudioHeard
+    | StaleDropped
+    | StageError
+)
 """what only the metrics and the log are told of"""
 
 Action = (

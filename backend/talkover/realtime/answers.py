@@ -207,8 +207,7 @@ class Answers:
             case SourcesFound():
                 self._extension.sources(response.id, message)
             case StageMark():
-                if message.name in ("llm_first_token", "tts_first_audio"):
-                    response.timeline.mark(message.name, message.at_s)
+                response.timeline.mark_stage(message.name, message.at_s)
             case ResponseEnd(status=status, reason=reason):
                 details: JsonObject | None = None
                 if status == "incomplete":
@@ -230,9 +229,13 @@ class Answers:
         return None
 
     def _audio(self, response: Response, audio: WireAudio, now_s: float, is_answer: bool = True) -> None:
-        self.spoken.say(response, audio, response is self.active, now_s)
+        is_main = response is self.active
+        sounds_from_s = max(now_s, self.sounds_until_s) if is_main else now_s
+        self.spoken.say(response, audio, is_main, now_s)
         if audio.payload and is_answer:
             response.timeline.mark("first_audio_sent", now_s)
+            if audio.silent_ms < audio.duration_ms:
+                response.timeline.mark("first_audible", sounds_from_s + audio.silent_ms / 1000)
 
     # ------------------------------------------------------------------------------------------------ interrupt
 
@@ -353,13 +356,15 @@ class Answers:
             self._outbox.act(WentOn(reason))
         if suspended.is_made and not rest.pieces:
             return
+        timeline = Timeline()
+        timeline.mark("requested", now_s)
         response = Response(
             self._next_id("resp_"),
             before.generation,
             before.plan,
             self._conversation,
             self._outbox,
-            Timeline(),
+            timeline,
             before.item_id,
         )
         response.source_id = before.source_id
@@ -452,11 +457,12 @@ class Answers:
         end: ResponseEnd | None = None,
         interrupted_at_ms: int | None = None,
     ) -> None:
-        response.finish(status, details, None if end is None else end.usage)
-        self._extension.metrics(response, interrupted_at_ms)
+        usage = None if end is None else end.usage
+        response.finish(status, details, usage)
         reason = None if details is None else details.get("reason") or details.get("error", {}).get("code")
-        spoken_turn = response.timeline.at_s("speech_end") is not None
-        self._outbox.act(ResponseFinished(status, reason, response.timeline, round(response.audio_ms), spoken_turn))
+        turn = response.turn_metrics(reason, usage, interrupted_at_ms)
+        self._extension.metrics(turn)
+        self._outbox.act(ResponseFinished(turn))
         if response is self.active:
             self.active = None
         elif response is self._aside_active:

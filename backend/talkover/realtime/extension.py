@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 
 from talkover.messages import Source, SourcesFound, Transcript, Word
+from talkover.metrics import TurnMetrics
 from talkover.realtime.actions import OfferResume, Outbox
 from talkover.realtime.conversation import Conversation
 from talkover.realtime.fields import JsonObject
-from talkover.realtime.response import Response
 from talkover.realtime.settings import S2s
 from talkover.realtime.tool_runs import Call
 
@@ -203,26 +203,9 @@ class Extension:
                 }
             )
 
-    def metrics(self, response: Response, interrupted_at_ms: int | None) -> None:
+    def metrics(self, turn: TurnMetrics) -> None:
         if self.wants("metrics"):
-            timeline = response.timeline
-            first_audio_s = timeline.at_s("tts_first_audio")
-            tts_rtf = None
-            if first_audio_s is not None and response.audio_ms:
-                tts_rtf = max(0.0, response.synthesized_at_s - first_audio_s) * 1000 / response.audio_ms
-            self._outbox.send(
-                {
-                    "type": "s2s.turn.metrics",
-                    **timeline.wire(
-                        item_id=response.item_id,
-                        response_id=response.id,
-                        status=response.status,
-                        audio_ms=round(response.audio_ms),
-                        tts_rtf=tts_rtf,
-                        interrupted_at_ms=interrupted_at_ms,
-                    ),
-                }
-            )
+            self._outbox.send({"type": "s2s.turn.metrics", **turn.wire()})
 
 
 def _source(source: Source) -> JsonObject:

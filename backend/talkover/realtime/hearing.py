@@ -9,7 +9,7 @@ from talkover.audio import AudioFormat
 from talkover.messages import Samples
 from talkover.pipeline.far_end import CaptureClock, FarEnd
 from talkover.pipeline.receiver import InputOverflow, Receiver, ReceiverEvent, SpeechPiece
-from talkover.realtime.actions import Outbox
+from talkover.realtime.actions import AudioHeard, Outbox
 from talkover.realtime.answers import Answers
 from talkover.realtime.decisions import taken
 from talkover.realtime.early_work import EarlyWork
@@ -34,6 +34,9 @@ from talkover.vad.turn_events import (
     SpeechRetracted,
     SpeechStarted,
 )
+
+COUNTED_MS = 1000.0
+"""grain in which heard audio is counted"""
 
 
 class Hearing:
@@ -61,6 +64,7 @@ class Hearing:
         self._extension = extension
         self._outbox = outbox
         self._capture_clock = CaptureClock()
+        self._counted_ms = 0.0
         self._passed_over_s: float | None = None
         """when a turn was last taken for somebody else's"""
 
@@ -127,7 +131,13 @@ class Hearing:
         if far_end is not None and far_end.referenced_s < ADAPTS_WITHIN_S:
             dialogue = replace(dialogue, is_echoing=True)
         self._receiver.in_dialogue(dialogue)
-        for event in self._receiver.step(audible, self._far_end(now_s)):
+        events = self._receiver.step(audible, self._far_end(now_s))
+        heard_ms = self._receiver.now_ms
+        self._turns.arrivals.add(heard_ms, now_s)
+        if heard_ms - self._counted_ms >= COUNTED_MS:
+            self._outbox.act(AudioHeard(heard_ms - self._counted_ms))
+            self._counted_ms = heard_ms
+        for event in events:
             self._receiver_event(event, may_interrupt, audible, now_s)
 
     def is_addressed(self, turn: UserTurn, now_s: float) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from talkover.messages import CallDelta, TextDelta, Usage, WireAudio, Word
-from talkover.metrics import Timeline
+from talkover.metrics import Timeline, TurnMetrics
 from talkover.pipeline.ledger import HeardLedger
 from talkover.realtime.actions import Outbox
 from talkover.realtime.conversation import Conversation, Entry
@@ -180,6 +180,24 @@ class Response:
         self._close_message("completed" if status == "completed" else "incomplete")
         self.status = status
         self._outbox.send({"type": "response.done", "response": self._wire(details, usage or Usage())})
+
+    def turn_metrics(self, reason: str | None, usage: Usage | None, interrupted_at_ms: int | None) -> TurnMetrics:
+        """The numbers of it, now that it has ended."""
+        first_audio_s = self.timeline.at_s("tts_first_audio")
+        tts_rtf = None
+        if first_audio_s is not None and self.audio_ms:
+            tts_rtf = max(0.0, self.synthesized_at_s - first_audio_s) * 1000 / self.audio_ms
+        return TurnMetrics.of(
+            self.timeline,
+            item_id=self.item_id,
+            response_id=self.id,
+            status=self.status,
+            reason=reason,
+            audio_ms=self.audio_ms,
+            tts_rtf=tts_rtf,
+            interrupted_at_ms=interrupted_at_ms,
+            usage=usage,
+        )
 
     def _wire(self, details: JsonObject | None, usage: Usage | None) -> JsonObject:
         conversation = self._conversation

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 BETA_PROTOCOL = "openai-beta.realtime-v1"
 RETRY_AFTER_S = 5
+REFUSED = {401: "key", 403: "origin"}
+"""status of a failed handshake -> what it is counted under; any other one is the request's fault"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +66,11 @@ class RealtimeServer:
         """`GET /v1/realtime`, of a client that `talkover.access` has let in."""
         refusal = self._refusal(socket)
         if refusal is not None:
+            self._metrics.sessions_refused_total.labels(REFUSED.get(refusal.status_code, "request")).inc()
             await socket.send_denial_response(refusal)
             return
         if not self._admit():
-            self._metrics.sessions_refused_total.inc()
+            self._metrics.sessions_refused_total.labels("draining" if self._draining else "full").inc()
             message = f"All {self._options.max_sessions} sessions are taken; try again in {RETRY_AFTER_S} s"
             headers = {"Retry-After": str(RETRY_AFTER_S)}
             await socket.send_denial_response(_error(503, "server_full", message, headers))

@@ -26,7 +26,7 @@ from talkover.messages import (
     VoiceOpinion,
     VoiceQuestion,
 )
-from talkover.metrics import Metrics
+from talkover.metrics import Metrics, TurnMetrics
 from talkover.pipeline.cancel import Generations
 from talkover.pipeline.lane import Lane
 from talkover.pipeline.memory_keeper import MemoryKeeper, MemoryRequest
@@ -42,6 +42,7 @@ from talkover.realtime.actions import (
     Action,
     AskSpeakerModel,
     AskTurnModel,
+    AudioHeard,
     BargedIn,
     Close,
     Commit,
@@ -284,8 +285,8 @@ class SessionThread:
     def _count(self, action: Counted) -> None:
         metrics = self._metrics
         match action:
-            case ResponseFinished():
-                self._log_response(action)
+            case ResponseFinished(turn):
+                self._log_response(turn)
             case TurnFinished(status):
                 metrics.turns_total.labels(status).inc()
             case BargedIn():
@@ -296,6 +297,8 @@ class SessionThread:
                 metrics.speculations_total.labels(outcome).inc()
             case Interjected(kind):
                 metrics.interjections_total.labels(kind).inc()
+            case AudioHeard(duration_ms):
+                metrics.audio_seconds_total.labels("in").inc(duration_ms / 1000)
             case StaleDropped():
                 metrics.stale_dropped_total.inc()
             case StageError(stage):
@@ -317,14 +320,10 @@ class SessionThread:
         if not self._summarizing.queue.try_put(prompt):
             self._report(SummaryMade("", "the summarizer is busy"), _never_stale(prompt))
 
-    def _log_response(self, action: ResponseFinished) -> None:
-        self._metrics.responses_total.labels(action.status).inc()
-        self._metrics.observe_turn(action.timeline)
-        marks = " ".join(f"{name}={at_ms}" for name, at_ms in action.timeline.marks_ms().items())
-        reason = f" ({action.reason})" if action.reason else ""
-        log.info(
-            "session %s: response %s%s, %d ms of audio; %s", self.id, action.status, reason, action.audio_ms, marks
-        )
+    def _log_response(self, turn: TurnMetrics) -> None:
+        self._metrics.responses_total.labels(turn.status).inc()
+        self._metrics.observe_turn(turn)
+        log.info("session %s: response %s", self.id, turn.line(), extra={"session": self.id, "turn": turn.wire()})
 
     # ------------------------------------------------------------------------------------------------- threads
 

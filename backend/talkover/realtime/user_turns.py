@@ -21,6 +21,7 @@ from talkover.messages import (
     VoiceQuestion,
 )
 from talkover.metrics import Timeline
+from talkover.pipeline.arrivals import Arrivals
 from talkover.pipeline.receiver import Receiver, SpeechPiece
 from talkover.realtime.actions import NextId, Outbox, Recognize, ReplaceRecognizer, TurnFinished
 from talkover.realtime.conversation import Conversation, Entry
@@ -110,6 +111,8 @@ class UserTurns:
         """the utterance being spoken"""
         self._undecided: UserTurn | None = None
         """a sound over the agent that is being recognised to see whether it becomes one"""
+        self.arrivals = Arrivals()
+        """of the audio that the receiver has worked off"""
         self._awaited: dict[str, UserTurn] = {}
         self._conversation = conversation
         self._receiver = receiver
@@ -228,8 +231,8 @@ class UserTurns:
         if turn is None:
             return
         turn.is_distant = event.is_distant
-        lag_s = (self._receiver.now_ms - event.voiced_end_ms) / 1000
-        turn.timeline.mark("speech_end", now_s - lag_s)
+        last_sound_ms = self._receiver.last_sound_ms(event.voiced_end_ms)
+        turn.timeline.mark("speech_end", self.arrivals.heard_s(last_sound_ms, now_s))
         turn.timeline.mark("turn_end", now_s)
         self._outbox.send(
             {
