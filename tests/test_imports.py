@@ -22,6 +22,7 @@ LEFTMOST = (
     "log_format",
     "spectra",
     "openai_endpoint",
+    "process_tree",
 )
 LEVELS: tuple[tuple[str, ...], ...] = (
     LEFTMOST,

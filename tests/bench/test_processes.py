@@ -11,7 +11,8 @@ import pytest
 
 from live import eventually
 from talkover.bench.machine import OtherLoad, cores_of_others, facts
-from talkover.client.server_process import ServerFailed, ServerProcess, own_environment, tree_cpu_s
+from talkover.client.server_process import ServerFailed, ServerProcess, own_environment
+from talkover.process_tree import tree_cpu_s
 
 ANSWER = """
 import http.server, sys, time

@@ -35,11 +35,11 @@ from talkover.bench.transcript_scores import (
 )
 from talkover.bench.transcripts import Sample, read_manifest
 from talkover.client.recordings import sounding_spans
-from talkover.client.server_process import tree_cpu_s
 from talkover.config import ConfigError, load_settings
 from talkover.engines import AsrEngine, EngineFailed, EngineUnavailable, Hypothesis
 from talkover.extras import install_command
 from talkover.messages import Samples
+from talkover.process_tree import tree_cpu_s
 from talkover.registry import create_engine
 from talkover.rest.audio_files import AudioTooLong, UnreadableAudio, read_audio
 

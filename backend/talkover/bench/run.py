@@ -31,6 +31,7 @@ from talkover.bench import (
     recognition,
     report,
     retrieval,
+    soak,
 )
 from talkover.bench.duplex import calls as duplex
 from talkover.bench.figures import PartResult
@@ -53,8 +54,9 @@ PARTS: dict[str, Callable[[Setting], PartResult]] = {
     "documents": documents.measure,
     "paraformer": paraformer.measure,
     "cosyvoice2": cosyvoice2.measure,
+    "soak": soak.measure,
 }
-NOT_IN_QUICK = ("duplex", "vad", "recognition", "retrieval", "documents", "paraformer", "cosyvoice2")
+NOT_IN_QUICK = ("duplex", "vad", "recognition", "retrieval", "documents", "paraformer", "cosyvoice2", "soak")
 SWITCH_INTERVAL_S = 0.001
 """the clients' threads must not wait for each other for longer than what is measured"""
 USAGE_FAULT = 2

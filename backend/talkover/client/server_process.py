@@ -12,12 +12,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
+
+from talkover.process_tree import tree_cpu_s
 
 READY_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 10.0
-PROC = Path("/proc")
 
 
 class ServerFailed(Exception):
@@ -128,29 +128,3 @@ class ServerProcess:
 
     def _pin(self) -> None:
         os.sched_setaffinity(0, self._cores or ())
-
-
-def tree_cpu_s(pid: int, proc: Path = PROC) -> float | None:
-    """User and system time of a process and all its descendants, those that have ended and were waited for included."""
-    parents: dict[int, int] = {}
-    ticks: dict[int, int] = {}
-    try:
-        entries = [int(path.name) for path in proc.iterdir() if path.name.isdigit()]
-    except OSError:
-        return None
-    for entry in entries:
-        try:
-            fields = (proc / str(entry) / "stat").read_text().rpartition(")")[2].split()
-        except OSError:  # it has just ended
-            continue
-        # fields after the name, proc(5): 1 parent, 11 utime, 12 stime, 13 and 14 the same of waited-for children
-        parents[entry], ticks[entry] = int(fields[1]), sum(int(field) for field in fields[11:15])
-    if pid not in parents:
-        return None
-    total = 0
-    for entry in parents:
-        ancestor = entry
-        while ancestor not in (pid, 0) and ancestor in parents:
-            ancestor = parents[ancestor]
-        total += ticks[entry] if ancestor == pid else 0
-    return total / os.sysconf("SC_CLK_TCK")

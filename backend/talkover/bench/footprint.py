@@ -1,0 +1,85 @@
+"""What a server holds of the machine while it runs: memory, threads, file descriptors of it and all its workers."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from talkover.process_tree import PROC, descendants
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """A process and its descendants at one moment."""
+
+    at_s: float
+    """since the measurement began"""
+    memory_mib: float
+    """proportional set size: a page that several processes share counts once"""
+    threads: int
+    descriptors: int
+    processes: int
+    sessions: int = 0
+    """conversations that were going on"""
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """The last third of a run against its first third, by medians: a single garbage collection moves neither."""
+
+    memory_percent: float
+    first_mib: float
+    last_mib: float
+    threads: float
+    descriptors: float
+
+
+def footprint(pid: int, at_s: float, sessions: int = 0, proc: Path = PROC) -> Footprint | None:
+    """None where there is no /proc, or no such process. What ends meanwhile does not count."""
+    memory_kib = threads = descriptors = processes = 0
+    for member in descendants(pid, proc):
+        folder = proc / str(member)
+        try:
+            memory = _number(folder / "smaps_rollup", "Pss:")
+            n_threads = _number(folder / "status", "Threads:")
+            n_descriptors = len(os.listdir(folder / "fd"))
+        except OSError:
+            continue
+        memory_kib, threads, descriptors = memory_kib + memory, threads + n_threads, descriptors + n_descriptors
+        processes += 1
+    return Footprint(at_s, memory_kib / 1024, threads, descriptors, processes, sessions) if processes else None
+
+
+def growth(samples: Sequence[Footprint]) -> Growth | None:
+    """None for fewer than six samples, two a third."""
+    third = len(samples) // 3
+    if third < 2:
+        return None
+
+    def medians(value: Callable[[Footprint], float]) -> tuple[float, float]:
+        return (
+            statistics.median(value(sample) for sample in samples[:third]),
+            statistics.median(value(sample) for sample in samples[-third:]),
+        )
+
+    first_mib, last_mib = medians(lambda sample: sample.memory_mib)
+    first_threads, last_threads = medians(lambda sample: sample.threads)
+    first_descriptors, last_descriptors = medians(lambda sample: sample.descriptors)
+    return Growth(
+        100 * (last_mib / first_mib - 1),
+        first_mib,
+        last_mib,
+        last_threads - first_threads,
+        last_descriptors - first_descriptors,
+    )
+
+
+def _number(path: Path, key: str) -> int:
+    """Behind `key` in a file of /proc; 0 when it is not there (a zombie has no memory). Raises OSError."""
+    for line in path.read_text().splitlines():
+        if line.startswith(key):
+            return int(line.split()[1])
+    return 0
