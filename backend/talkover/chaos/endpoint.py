@@ -90,14 +90,13 @@ class _Server(ThreadingHTTPServer):
 
 class _Request(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: _Server
 
     def do_GET(self) -> None:
         self._whole(200, {"object": "list", "data": [{"id": "chaos", "object": "model"}]})
 
     def do_POST(self) -> None:
         body = self.rfile.read(min(MAX_BODY_BYTES, int(self.headers.get("content-length") or 0)))
-        endpoint = self.server.endpoint
+        endpoint = self._endpoint
         if not endpoint.strikes(body):
             self._answer()
             return
@@ -115,7 +114,12 @@ class _Request(BaseHTTPRequestHandler):
         with contextlib.suppress(OSError):
             deeds[endpoint.fault.deed]()
 
-    def log_message(self, *_args: Any) -> None:
+    @property
+    def _endpoint(self) -> ChaosEndpoint:
+        assert isinstance(self.server, _Server)
+        return self.server.endpoint
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name it is called with
         """Silent."""
 
     # ------------------------------------------------------------------------------------------------ good answers
@@ -158,7 +162,7 @@ class _Request(BaseHTTPRequestHandler):
     # ------------------------------------------------------------------------------------------------- bad answers
 
     def _too_many_requests(self) -> None:
-        pause_s = f"{self.server.endpoint.fault.retry_after_s:g}"
+        pause_s = f"{self._endpoint.fault.retry_after_s:g}"
         error = {"message": "chaos", "type": "requests", "code": "rate_limit_exceeded"}
         self._whole(429, {"error": error}, retry_after=pause_s)
 
@@ -169,12 +173,12 @@ class _Request(BaseHTTPRequestHandler):
 
     def _trickle(self) -> None:
         self._begin()
-        while not self.server.endpoint.ended.wait(self.server.endpoint.fault.every_s):
+        while not self._endpoint.ended.wait(self._endpoint.fault.every_s):
             self._say("and ")
 
     def _silent(self) -> None:
         self._begin()
-        self.server.endpoint.ended.wait(600)
+        self._endpoint.ended.wait(600)
 
     def _not_json(self) -> None:
         self._begin()
@@ -186,7 +190,7 @@ class _Request(BaseHTTPRequestHandler):
         """A line that does not end: a client that collects it whole runs out of memory."""
         self._begin()
         self._piece(b'data: {"choices": [{"index": 0, "delta": {"content": "')
-        while not self.server.endpoint.ended.is_set():
+        while not self._endpoint.ended.is_set():
             self._piece(b"a" * HUGE_PIECE_BYTES)
 
     def _reset(self) -> None:

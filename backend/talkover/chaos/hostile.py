@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import ClientConnection, connect
+from websockets.sync.connection import Connection
 
 from talkover.audio import OUTPUT_RATE_HZ, samples_to_pcm16
 
@@ -133,7 +134,7 @@ def _connected(url: str, key: str | None, **options: Any) -> ClientConnection:
         raise OSError(f"{url}: {error}") from error
 
 
-def _ask(client: ClientConnection, text: str) -> None:
+def _ask(client: Connection, text: str) -> None:
     content = [{"type": "input_text", "text": text}]
     client.send(
         json.dumps(

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
@@ -125,7 +125,7 @@ def _started(scenario: Scenario, setup: Setup, endpoint: ChaosEndpoint | None, s
 
 
 @contextlib.contextmanager
-def _killing(scenario: Scenario, server: ServerProcess | None) -> Iterator[list[str]]:
+def _killing(scenario: Scenario, server: ServerProcess | None) -> Generator[list[str]]:
     """Kill a worker process while the victim speaks. Yields what was killed, filled in at the end."""
     killed: list[str] = []
     if scenario.kills is None or server is None:

@@ -10,7 +10,6 @@ import os
 import resource
 import time
 from pathlib import Path
-from typing import cast
 
 from talkover.chaos.plan import SystemFault
 
@@ -73,5 +72,5 @@ def children(pid: int, proc: Path = Path("/proc")) -> dict[int, str]:
         except OSError:  # it has just ended
             continue
         if parent == pid:
-            found[int(entry.name)] = cast(str, command).strip()
+            found[int(entry.name)] = command.strip()
     return found
