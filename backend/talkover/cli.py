@@ -418,6 +418,12 @@ def bench(context: typer.Context) -> None:
 
 
 @app.command(context_settings=_PASSED_ON)
+def chaos(context: typer.Context) -> None:
+    """Do faults to a server: broken engines, networks, clients and machines; tell what the user heard of each."""
+    _delegate("talkover.chaos.command", context)
+
+
+@app.command(context_settings=_PASSED_ON)
 def models(context: typer.Context) -> None:
     """Model files: what is known and what is here; download, verify."""
     import_module("talkover.models.command").app(context.args, prog_name=f"talkover {context.info_name}")

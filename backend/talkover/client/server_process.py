@@ -74,6 +74,11 @@ class ServerProcess:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def returncode(self) -> int | None:
+        """How the process ended; None: it runs."""
+        return self._process.poll()
+
     def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> float:
         """Seconds from the start of the process to the first 200 of /readyz. Raises ServerFailed."""
         while time.monotonic() < self.started_s + timeout_s:
