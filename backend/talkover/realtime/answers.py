@@ -437,7 +437,7 @@ class Answers:
         for response in (self.active, self._aside_active, *self._aside_waiting):
             if response is not None:
                 response.finish("failed", failed("internal_error", message))
-                self._outbox.act(ResponseFinished("failed", "internal_error", response.timeline, 0, False))
+                self._outbox.act(ResponseFinished(response.turn_metrics("internal_error", None, None)))
         self.active = self._aside_active = None
         self._aside_waiting.clear()
         self.interjections.drop()

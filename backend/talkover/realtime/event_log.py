@@ -21,35 +21,22 @@ import typing
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from functools import cache
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import msgspec
 import numpy as np
 
 from talkover.memory.store import MemoryStore
 from talkover.messages import (
-    CallAhead,
-    CallDelta,
-    CallerKnown,
     Prompt,
-    ResponseEnd,
-    SourcesFound,
-    StageFailed,
-    StageMark,
-    SummaryMade,
-    TextDelta,
-    ToolFinished,
-    Transcript,
-    TurnOpinion,
-    VoiceOpinion,
     WireAudio,
 )
-from talkover.realtime.actions import Action, Respond, ResponseFinished, RunTool, Send, Summarize
+from talkover.realtime.actions import Action, Respond, RunTool, Send, Summarize
 from talkover.realtime.errors import ProtocolError
 from talkover.realtime.events import AudioAppend, ItemCreate, parse_client_event
 from talkover.realtime.fields import JsonObject
 from talkover.realtime.parameters import ResolveVoice
-from talkover.realtime.session import Broke, Frame, Happened, LaneFull, Opened
+from talkover.realtime.session import Attached, Broke, Detached, Frame, Happened, LaneFull, Opened, Report
 from talkover.realtime.session_options import SessionOptions
 from talkover.tools.tool import Tool, Toolbox, ToolContext, ToolResult
 from talkover.vad.decision_log import plain
@@ -58,25 +45,7 @@ from talkover.vad.echo import BLOCK_SAMPLES
 FORMAT = "talkover-events"
 VERSION = 1
 
-_REPORTS: dict[str, type[Any]] = {
-    kind.__name__: kind
-    for kind in (
-        Transcript,
-        TurnOpinion,
-        VoiceOpinion,
-        SummaryMade,
-        CallerKnown,
-        ToolFinished,
-        CallAhead,
-        TextDelta,
-        CallDelta,
-        SourcesFound,
-        WireAudio,
-        ResponseEnd,
-        StageMark,
-        StageFailed,
-    )
-}
+_REPORTS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Report)}
 
 _OPTIONS = (
     "model",
@@ -151,9 +120,6 @@ def shown(action: Action) -> JsonObject:
         case RunTool():
             bare = {field.name: getattr(action, field.name) for field in fields(action)}
             return {"RunTool": bare | {"tool": action.tool.name}}
-        case ResponseFinished():
-            bare = {field.name: getattr(action, field.name) for field in fields(action)}
-            return {"ResponseFinished": bare | {"timeline": action.timeline.marks_ms()}}
         case _:
             return {type(action).__name__: msgspec.to_builtins(action, enc_hook=_hook)}
 
@@ -166,6 +132,10 @@ def _entered(what: Happened, with_audio: bool) -> Any:
             return {"opened": True}
         case LaneFull(response_id):
             return {"lane_full": response_id}
+        case Detached():
+            return {"detached": True}
+        case Attached():
+            return {"attached": True}
         case Broke(error):
             return {"broke": error}
         case bytes():
@@ -244,6 +214,10 @@ def read_happened(written: Any) -> Happened:
             return Opened()
         case {"lane_full": str(response_id)}:
             return LaneFull(response_id)
+        case {"detached": True}:
+            return Detached()
+        case {"attached": True}:
+            return Attached()
         case {"broke": str(error)}:
             return Broke(error)
         case {"binary": int(n_bytes)}:
