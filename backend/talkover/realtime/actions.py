@@ -22,6 +22,11 @@ LaneName = Literal["main", "aside"]
 """`main` speaks for the conversation, `aside` makes out-of-band responses"""
 
 
+LeftReason = Literal["empty", "aside", "for_tools", "not_wanted", "committed_by_client", "cancelled"]
+"""nothing was understood; it was not meant for the agent; the tools speak about it; the session does not answer turns;
+the client asks for responses itself; the client cancelled the answer before it began"""
+
+
 @dataclass(frozen=True, slots=True)
 class Send:
     """Send one server event."""
@@ -147,6 +152,14 @@ class TurnFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnLeft:
+    """For metrics: a user turn gets no answer of its own, and why."""
+
+    item_id: str
+    reason: LeftReason
+
+
+@dataclass(frozen=True, slots=True)
 class BargedIn:
     """For metrics: the user talked over the agent."""
 
@@ -191,7 +204,17 @@ class StageError:
     stage: str
 
 
-Counted = ResponseFinished | TurnFinished | BargedIn | WentOn | Speculated | Interjected | StaleDropped | StageError
+Counted = (
+    ResponseFinished
+    | TurnFinished
+    | TurnLeft
+    | BargedIn
+    | WentOn
+    | Speculated
+    | Interjected
+    | StaleDropped
+    | StageError
+)
 """what only the metrics and the log are told of"""
 
 Action = (

@@ -147,10 +147,7 @@ class UserTurns:
         if turn is None:
             return
         if turn.unannounced is None:
-            end_ms = round(self._receiver.now_ms)
-            self._outbox.send(
-                {"type": "input_audio_buffer.speech_stopped", "audio_end_ms": end_ms, "item_id": turn.item_id}
-            )
+            self._send_stopped(turn, self._receiver.now_ms)
             self._outbox.send({"type": "input_audio_buffer.cleared"})
         self._receiver.forget_utterance()
         self.drop()
@@ -215,13 +212,7 @@ class UserTurns:
         lag_s = (self._receiver.now_ms - event.voiced_end_ms) / 1000
         turn.timeline.mark("speech_end", now_s - lag_s)
         turn.timeline.mark("turn_end", now_s)
-        self._outbox.send(
-            {
-                "type": "input_audio_buffer.speech_stopped",
-                "audio_end_ms": round(event.end_ms),
-                "item_id": turn.item_id,
-            }
-        )
+        self._send_stopped(turn, event.end_ms)
         self._receiver.forget_utterance()
         self._commit(turn, now_s)
 
@@ -277,6 +268,13 @@ class UserTurns:
         for turn in self._awaited.values():
             self._tell_failed(turn, "the session met an internal error")
         self._awaited.clear()
+
+    def detection_ended(self) -> None:
+        """Turn detection was switched off: what it had announced as speech is the client's to commit."""
+        turn = self.open
+        if turn is not None and turn.answered_automatically and turn.unannounced is None:
+            self._send_stopped(turn, self._receiver.now_ms)
+        self.drop()
 
     def transcribe_item(self, item: Item, audio: bytes, audio_format: AudioFormat, now_s: float) -> None:
         """Recognise the audio of an item the client created."""
@@ -443,6 +441,10 @@ class UserTurns:
             failure: JsonObject = {"type": "server_error", "code": "asr_error", "message": error}
             self._transcription_event(turn, "failed", error=failure)
         self._outbox.act(TurnFinished("failed"))
+
+    def _send_stopped(self, turn: UserTurn, end_ms: float) -> None:
+        event_type = "input_audio_buffer.speech_stopped"
+        self._outbox.send({"type": event_type, "audio_end_ms": round(end_ms), "item_id": turn.item_id})
 
     def _transcription_event(self, turn: UserTurn, kind: str, **fields: object) -> None:
         self._outbox.send(
