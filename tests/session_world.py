@@ -398,17 +398,22 @@ class World:
             if event["type"] == "response.created":
                 response = event["response"]
                 metadata = response["metadata"] or {}
-                if response["conversation_id"] is not None and metadata.get(METADATA_KEY) not in INTERJECTIONS:
-                    return self._answered(response["id"])
+                if response["conversation_id"] is None or metadata.get(METADATA_KEY) in INTERJECTIONS:
+                    continue
+                answered = self._answered(response["id"])
+                if answered is not None:
+                    return answered
         if self.closed is not None:
             return "closed"
         return None
 
-    def _answered(self, response_id: str) -> str:
+    def _answered(self, response_id: str) -> str | None:
+        """None for one that said and did nothing: the answer has to be found in a later one."""
         done = self.wire.done.get(response_id)
         if done is None:
             return "answering" if self.closed is None else "closed"
-        return f"response {done['status']}"
+        is_silent = done["status"] == "completed" and not done["output"]
+        return None if is_silent else f"response {done['status']}"
 
 
 def answer(mode: str, request: ResponseRequest, now_s: float) -> list[tuple[float, Output]]:

@@ -57,6 +57,8 @@ class WireRules:
             self._speaking = None  # the client committed while the user spoke
         elif kind == "input_audio_buffer.cleared":
             self._speaking = None
+        elif kind == "session.updated" and event["session"]["audio"]["input"]["turn_detection"] is None:
+            self._speaking = None  # what was announced is the client's to commit
 
     @property
     def unfinished(self) -> list[str]:

@@ -90,7 +90,7 @@ class Hearing:
         if detection is None:
             self._receiver.configure(None, 0)
             if before is not None:
-                self._turns.detection_ended()
+                self._turns.drop()
                 self._receiver.open_all()
             return
         if before is None:

@@ -269,13 +269,6 @@ class UserTurns:
             self._tell_failed(turn, "the session met an internal error")
         self._awaited.clear()
 
-    def detection_ended(self) -> None:
-        """Turn detection was switched off: what it had announced as speech is the client's to commit."""
-        turn = self.open
-        if turn is not None and turn.answered_automatically and turn.unannounced is None:
-            self._send_stopped(turn, self._receiver.now_ms)
-        self.drop()
-
     def transcribe_item(self, item: Item, audio: bytes, audio_format: AudioFormat, now_s: float) -> None:
         """Recognise the audio of an item the client created."""
         decoder = WireDecoder(audio_format)
