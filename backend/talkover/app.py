@@ -175,6 +175,7 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
             max_frame_bytes=server.max_frame_mib << 20,
             max_backlog_bytes=int(server.max_backlog_mib * (1 << 20)),
             decision_log=settings.vad.decision_log,
+            stuck_after_s=server.stuck_after_s,
             observers=(*(() if event_logs is None else (event_logs,)), *observers(tracing)),
         ),
         engines,

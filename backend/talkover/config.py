@@ -79,6 +79,8 @@ class ServerSettings(Section):
     """largest frame a client may send"""
     max_backlog_mib: Annotated[float, Field(gt=0, le=256)] = 8
     """unsent output after which a client that does not read is dropped"""
+    stuck_after_s: Annotated[float, Field(ge=1, le=600)] = 10
+    """a session whose thread does not get on with its work for so long is reported and closed with 1011"""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
     """json: an object a line, with the numbers of a turn as fields"""

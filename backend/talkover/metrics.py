@@ -204,6 +204,9 @@ class Metrics:
             registry=registry,
         )
         self.turns_total = Counter("talkover_turns", "User turns by how they ended", ["status"], registry=registry)
+        self.turns_left_total = Counter(
+            "talkover_turns_left", "User turns without an answer of their own, and why", ["reason"], registry=registry
+        )
         self.responses_total = Counter(
             "talkover_responses", "Responses by how they ended", ["status"], registry=registry
         )
@@ -227,6 +230,9 @@ class Metrics:
             registry=registry,
         )
         self.errors_total = Counter("talkover_errors", "Failures by stage", ["stage"], registry=registry)
+        self.stuck_total = Counter(
+            "talkover_stuck", "Sessions, or the event loop, that the watchdog found stuck", ["what"], registry=registry
+        )
         self.stale_dropped_total = Counter(
             "talkover_stale_dropped", "Messages of an older generation thrown away", registry=registry
         )

@@ -128,6 +128,11 @@ class Inbox(Generic[T]):
             self._socket_waits = not self._has_frame_room()
             return not self._socket_waits
 
+    @property
+    def has_waiting(self) -> bool:
+        """Something waits for the session's thread."""
+        return bool(self._reports or self._frames)
+
     def _has_frame_room(self) -> bool:
         return self._frame_bytes < self._max_frame_bytes and len(self._frames) < MAX_FRAMES
 

@@ -22,6 +22,11 @@ LaneName = Literal["main", "aside"]
 """`main` speaks for the conversation, `aside` makes out-of-band responses"""
 
 
+LeftReason = Literal["empty", "aside", "for_tools", "not_wanted", "committed_by_client", "cancelled"]
+"""nothing was understood; it was not meant for the agent; the tools speak about it; the session does not answer turns;
+the client asks for responses itself; the client cancelled the answer before it began"""
+
+
 @dataclass(frozen=True, slots=True)
 class Send:
     """Send one server event."""
@@ -148,6 +153,14 @@ class TurnFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnLeft:
+    """For metrics: a user turn gets no answer of its own, and why."""
+
+    item_id: str
+    reason: LeftReason
+
+
+@dataclass(frozen=True, slots=True)
 class BargedIn:
     """For metrics: the user talked over the agent."""
 
@@ -202,6 +215,7 @@ class StageError:
 Counted = (
     ResponseFinished
     | TurnFinished
+    | TurnLeft
     | BargedIn
     | WentOn
     | Speculated

@@ -214,6 +214,8 @@ class Answers:
                     details = incomplete(reason or "max_output_tokens")
                 elif status == "failed":
                     details = failed(reason or "internal_error", message.message)
+                elif response.is_empty:
+                    status, details = "failed", failed("llm_error", "The model gave no answer")
                 self._finish(response, now_s, status, details, message)
             case StageFailed(stage=stage, error=error):
                 self._outbox.act(StageError(stage))

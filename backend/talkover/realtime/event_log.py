@@ -7,7 +7,7 @@ The core has no clock, randomness or I/O, so these lines are enough to run the s
     {"at": 1234.5, "in": {"append": 960}}                       what the core was told, at a monotonic time
     {"decider": "Endpointer", "call": "feed", ...}         lines of the decision log: what the audio was measured as
     {"out": [{"Send": {...}}, ...]}                             the actions; no such line when there were none
-    {"ended": "closed"}                                         or why the recording stopped before
+    {"ended": "closed", "whole": true}                          or why the recording stopped before
 
 Audio is replaced by its length, unless it is to be kept: what decisions rest on are the measures. Prompts among the
 actions are shortened to a digest. Transcripts and instructions are in the log.
@@ -102,9 +102,9 @@ def came_out(actions: Sequence[Action]) -> bytes:
     return msgspec.json.encode({"out": [shown(action) for action in actions]}, enc_hook=_hook)
 
 
-def ended(reason: str) -> bytes:
-    """The last line."""
-    return msgspec.json.encode({"ended": reason})
+def ended(reason: str, is_whole: bool = True) -> bytes:
+    """The last line. `is_whole`: nothing of the last step is missing."""
+    return msgspec.json.encode({"ended": reason, "whole": is_whole})
 
 
 def shown(action: Action) -> JsonObject:

@@ -148,7 +148,7 @@ class SessionRecorder:
 
     def closed(self) -> None:
         if not self._stopped:
-            self._finish("closed")
+            self._finish("closed", is_whole=True)
 
     def _add(self, line: bytes) -> None:
         self._left_bytes -= len(line) + 1
@@ -160,10 +160,10 @@ class SessionRecorder:
 
     def _stop(self, reason: str) -> None:
         log.warning("session %s: its events are recorded no further: %s", self._session_id, reason)
-        self._finish(reason)
+        self._finish(reason, is_whole=False)
 
-    def _finish(self, reason: str) -> None:
-        self._buffer += (ended(reason), b"\n")
+    def _finish(self, reason: str, is_whole: bool) -> None:
+        self._buffer += (ended(reason, is_whole), b"\n")
         self._hand_over()
         self._put(None)
         self._stopped = True

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from talkover.messages import CallAhead, ToolFinished
 from talkover.metrics import Timeline
+from talkover.realtime.actions import LeftReason, Outbox, TurnLeft
 from talkover.realtime.answers import Answers
 from talkover.realtime.call import Call, Greet, HandOver, HangUp
 from talkover.realtime.conversation import Conversation
@@ -39,6 +40,7 @@ class Floor:
         call: Call,
         listening: Listening,
         extension: Extension,
+        outbox: Outbox,
         plan: Callable[[], ResponsePlan],
     ) -> None:
         """`plan` tells how the agent answers now."""
@@ -49,6 +51,7 @@ class Floor:
         self._call = call
         self._listening = listening
         self._extension = extension
+        self._outbox = outbox
         self._plan = plan
         self._silence = Silence()
         self._due: UserTurn | None = None
@@ -75,13 +78,18 @@ class Floor:
 
         `is_addressed`: it is meant for the agent; else it consents to nothing and is not answered.
         """
-        answers = is_addressed and turn.answered_automatically and self._turns.settings.answers_turns
+        reason = self._why_not(turn, is_addressed)
+        answers = reason is None
         self._listening.heard(text or "", self._language_of(turn))
         quiet_since_s = turn.timeline.at_s("speech_end") or now_s
         if is_addressed and self._is_for_tools(text or "", quiet_since_s) and answers:
             self._answers.speculation.discard()
+            self._leave(self._due, "for_tools")
+            self._leave(turn, "for_tools")
             self._due = None
             return
+        if reason is not None or text == "":
+            self._leave(turn, reason or "empty")
         if answers and text is None:
             self._apology_due = True
         if answers and text != "":
@@ -141,7 +149,21 @@ class Floor:
 
     def nothing_due(self) -> None:
         """The client cancelled what it was to be answered with."""
+        self._leave(self._due, "cancelled")
         self._due = None
+
+    def _why_not(self, turn: UserTurn, is_addressed: bool) -> LeftReason | None:
+        """Why a turn is not answered; None: it is, if there is anything in it."""
+        if not turn.answered_automatically:
+            return "committed_by_client"
+        if not self._turns.settings.answers_turns:
+            return "not_wanted"
+        return None if is_addressed else "aside"
+
+    def _leave(self, turn: UserTurn | None, reason: LeftReason) -> None:
+        """State it: no turn is passed over without a word."""
+        if turn is not None:
+            self._outbox.act(TurnLeft(turn.item_id, reason))
 
     def apologise(self, now_s: float) -> None:
         """What the user said was lost: ask them to say it again, where turns are answered."""

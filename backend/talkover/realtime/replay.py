@@ -17,7 +17,7 @@ from talkover.messages import Samples
 from talkover.pipeline.cancel import Generations
 from talkover.realtime.event_log import FORMAT, VERSION, came_out, read_happened, read_options
 from talkover.realtime.fields import JsonObject
-from talkover.realtime.session import Broke, RealtimeSession
+from talkover.realtime.session import RealtimeSession
 from talkover.vad.frame_sound import FrameSound
 from talkover.vad.prosody import UNVOICED, Pitch
 
@@ -104,7 +104,7 @@ def read(lines: Iterable[bytes]) -> Recording:
     header: JsonObject = {}
     before: list[bytes] = []
     steps: list[Step] = []
-    ended = ""
+    ended, is_whole = "", False
     for number, line in enumerate(lines, 1):
         try:
             entry = msgspec.json.decode(line, type=dict[str, Any])
@@ -119,9 +119,11 @@ def read(lines: Iterable[bytes]) -> Recording:
         elif "out" in entry and steps:
             steps[-1].out = line
         elif "ended" in entry:
-            ended = entry["ended"]
+            ended, is_whole = entry["ended"], entry.get("whole", False)
         else:
             (steps[-1].within if steps else before).append(line)
+    if steps and not is_whole:
+        steps.pop()  # what came of it may be missing
     if not header:
         raise NoEventLog("line 1: there is none")
     return Recording(header, tuple(before), tuple(steps), ended)
@@ -130,20 +132,34 @@ def read(lines: Iterable[bytes]) -> Recording:
 # ---------------------------------------------------------------------------------------------------------- replay
 
 
-class RecordedSounds:
-    """How each frame of the recorded session sounded, in order."""
+class RecordedFault(Exception):
+    """Stands for what measuring a frame raised."""
 
-    def __init__(self, recording: Recording) -> None:
+
+class RecordedSounds:
+    """How each frame of the recorded session sounded, step by step."""
+
+    def __init__(self) -> None:
+        self._sounds: deque[FrameSound] = deque()
+        self._raises = ""
+
+    def begin(self, step: Step, raises: str) -> None:
+        """What `step` measured; `raises`: the exception it ended with, empty for none."""
+        self._raises = raises
         self._sounds = deque(
             FrameSound(float(probability), float(level), msgspec.convert(pitch, Pitch))
-            for line in _all_within(recording)
+            for line in step.within
             if line.startswith(b'{"decider":"Endpointer","call":"feed"')
             for probability, level, _, pitch in (msgspec.json.decode(line)["with"],)
         )
 
     def measure(self, frame: Samples) -> FrameSound:
         """Silence where the recorded session did not get to: that is a difference, and found there."""
-        return self._sounds.popleft() if self._sounds else FrameSound(0.0, -100.0, UNVOICED)
+        if self._sounds:
+            return self._sounds.popleft()
+        if self._raises:
+            raise RecordedFault(self._raises)
+        return FrameSound(0.0, -100.0, UNVOICED)
 
     def reset(self) -> None:
         """What is remembered does not change."""
@@ -168,11 +184,10 @@ def replay(recording: Recording) -> Replay:
     within: list[bytes] = []
     actions = decisions = 0
     raised: list[str] = []
+    sounds = RecordedSounds()
     try:
         options = read_options(recording.header, RecordedVoices(recording).resolve)
-        session = RealtimeSession(
-            options, RecordedSounds(recording), Generations(), Generations(), record=within.append
-        )
+        session = RealtimeSession(options, sounds, Generations(), Generations(), record=within.append)
     except (ValueError, KeyError) as error:
         raise NoEventLog(f"line 1: {error}") from error
     steps = recording.steps
@@ -187,12 +202,13 @@ def replay(recording: Recording) -> Replay:
         except (ValueError, KeyError) as error:
             raise NoEventLog(f"line {step.line}: {error}") from error
         done += 1
+        sounds.begin(step, _raised_in(steps, index))
         try:
             taken = session.handle(happened, step.at_s)
         except Exception as error:  # the recorded session may have met the same, and that is what one wants to see
-            name = type(error).__name__
+            name = str(error) if isinstance(error, RecordedFault) else type(error).__name__
             raised.append(name)
-            if index + 1 < len(steps) and steps[index + 1].what == {"broke": name} and not isinstance(happened, Broke):
+            if name == _raised_in(steps, index):
                 continue
             difference = Difference(step, step.out.decode(), f"raised {error!r}", _context(steps[:index]))
             break
@@ -203,6 +219,12 @@ def replay(recording: Recording) -> Replay:
     duration_s = steps[done - 1].at_s - steps[0].at_s if done else 0.0
     session_id = str(recording.header.get("session"))
     return Replay(session_id, done, actions, decisions, duration_s, recording.ended, tuple(raised), difference)
+
+
+def _raised_in(steps: tuple[Step, ...], index: int) -> str:
+    """The exception that a step of the recorded session ended with; empty: none."""
+    after = steps[index + 1].what if index + 1 < len(steps) else None
+    return str(after["broke"]) if isinstance(after, dict) and "broke" in after else ""
 
 
 def _compared(step: Step, within: list[bytes], out: bytes, before: tuple[Step, ...]) -> Difference | None:

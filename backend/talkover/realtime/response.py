@@ -80,6 +80,11 @@ class Response:
         return tuple(self._output)
 
     @property
+    def is_empty(self) -> bool:
+        """Nothing came of it, in words or deeds; one that goes on may have nothing left to say."""
+        return not self._output and not self.has_called_server and self.source_id == self.id
+
+    @property
     def message_id(self) -> str | None:
         """Id of the message being spoken."""
         return None if self._message is None else self._message.item.id

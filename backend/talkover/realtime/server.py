@@ -22,6 +22,7 @@ from talkover.realtime.connection import CLOSE_TIMEOUT_S, Connection
 from talkover.realtime.observer import MakeObserver
 from talkover.realtime.session_options import SessionOptions
 from talkover.realtime.session_thread import SessionThread
+from talkover.realtime.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,8 @@ class RealtimeOptions:
     max_backlog_bytes: int
     decision_log: Path | None = None
     """folder for the decisions of every session"""
+    stuck_after_s: float = 10.0
+    """a session whose thread does not get on for so long is closed"""
     observers: Sequence[MakeObserver] = ()
     """those that look on, one of each for every session"""
 
@@ -57,6 +60,7 @@ class RealtimeServer:
         self._connections: set[Connection] = set()
         self._admitted = 0
         self._draining = False
+        self._watchdog = Watchdog(options.stuck_after_s, metrics)
 
     @property
     def active_sessions(self) -> int:
@@ -87,6 +91,7 @@ class RealtimeServer:
         self._draining = True
         for connection in tuple(self._connections):
             connection.close(1001, "server shutdown")
+        self._watchdog.close()
         deadline = time.monotonic() + CLOSE_TIMEOUT_S
         while self._connections and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
@@ -120,9 +125,11 @@ class RealtimeServer:
         self._metrics.sessions_total.inc()
         log.info("session %s: opened", session.id)
         session.start()
+        self._watchdog.watch(session)
         try:
             await connection.run(session)
         finally:
+            self._watchdog.forget(session.id)
             session.stop()
             self._connections.discard(connection)
             stopped = await asyncio.to_thread(session.join)

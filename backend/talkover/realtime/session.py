@@ -178,7 +178,7 @@ class RealtimeSession:
         manners = (s2s and s2s.manners) or options.manners
         self._listening = Listening(manners, answers, turns, receiver, extension, outbox, self._plan)
         self._floor = Floor(
-            conversation, turns, answers, self._tools, self._call, self._listening, extension, self._plan
+            conversation, turns, answers, self._tools, self._call, self._listening, extension, outbox, self._plan
         )
         self._early_work = EarlyWork(options, conversation, turns, answers, outbox, self._plan)
         self._hearing = Hearing(

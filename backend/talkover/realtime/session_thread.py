@@ -64,6 +64,7 @@ from talkover.realtime.actions import (
     StopTool,
     Summarize,
     TurnFinished,
+    TurnLeft,
     UseMemory,
     WentOn,
 )
@@ -73,6 +74,7 @@ from talkover.realtime.ids import seeded_ids
 from talkover.realtime.observer import InnerObserver, MakeObserver
 from talkover.realtime.session import Broke, Happened, LaneFull, Opened, RealtimeSession
 from talkover.realtime.session_options import SessionOptions
+from talkover.realtime.watchdog import Pulse
 from talkover.vad.decision_log import header, session_line
 from talkover.vad.frame_sound import MeasuredSounds
 
@@ -149,6 +151,8 @@ class SessionThread:
         self._judging = None if engines.turn is None else self._new_judge(engines.turn)
         self._knowing = None if engines.speaker is None else self._new_voice_judge(engines.speaker)
         self._replacements = 0
+        self._steps = 0
+        self._is_in_step = False
         self._abandoned: list[Lane | StageThread[Any, Any]] = []
         self._thread = threading.Thread(target=self._run, name=f"receiver-{self.id}", daemon=True)
 
@@ -167,6 +171,19 @@ class SessionThread:
             self._passages.close()
         for background in self._background:
             background.close()
+
+    @property
+    def thread_id(self) -> int | None:
+        return self._thread.ident
+
+    def pulse(self) -> Pulse:
+        """For the watchdog."""
+        return Pulse(self._steps, self._is_in_step or self.inbox.has_waiting)
+
+    def give_up(self) -> None:
+        """The watchdog found the thread stuck: the client may call again, and the thread ends when it can."""
+        self._metrics.errors_total.labels("session").inc()
+        self._outlet.close(1011, "the session was stuck")
 
     def join(self, timeout_s: float = JOIN_S) -> bool:
         """Wait for the session's threads; False when one is stuck in its engine."""
@@ -200,6 +217,7 @@ class SessionThread:
 
     def _step(self, happened: Happened) -> None:
         """One step of the core, and what it wants done."""
+        self._is_in_step = True
         now_s = time.monotonic()
         for observer in self._observers:
             observer.happened(happened, now_s)
@@ -215,6 +233,8 @@ class SessionThread:
         for observer in self._observers:
             observer.decided(actions, now_s)
         self._perform(actions)
+        self._steps += 1
+        self._is_in_step = False
 
     def _record(self, line: bytes) -> None:
         if self._decisions is not None:
@@ -289,6 +309,9 @@ class SessionThread:
                 self._log_response(turn)
             case TurnFinished(status):
                 metrics.turns_total.labels(status).inc()
+            case TurnLeft(item_id, reason):
+                metrics.turns_left_total.labels(reason).inc()
+                log.debug("session %s: %s is not answered: %s", self.id, item_id, reason)
             case BargedIn():
                 metrics.barge_ins_total.inc()
             case WentOn(reason):

@@ -164,10 +164,7 @@ class UserTurns:
         if turn is None:
             return
         if turn.unannounced is None:
-            end_ms = round(self._receiver.now_ms)
-            self._outbox.send(
-                {"type": "input_audio_buffer.speech_stopped", "audio_end_ms": end_ms, "item_id": turn.item_id}
-            )
+            self._send_stopped(turn, self._receiver.now_ms)
             self._outbox.send({"type": "input_audio_buffer.cleared"})
         self._receiver.forget_utterance()
         self.drop()
@@ -234,13 +231,7 @@ class UserTurns:
         last_sound_ms = self._receiver.last_sound_ms(event.voiced_end_ms)
         turn.timeline.mark("speech_end", self.arrivals.heard_s(last_sound_ms, now_s))
         turn.timeline.mark("turn_end", now_s)
-        self._outbox.send(
-            {
-                "type": "input_audio_buffer.speech_stopped",
-                "audio_end_ms": round(event.end_ms),
-                "item_id": turn.item_id,
-            }
-        )
+        self._send_stopped(turn, event.end_ms)
         self._receiver.forget_utterance()
         self._commit(turn, now_s)
 
@@ -462,6 +453,10 @@ class UserTurns:
             failure: JsonObject = {"type": "server_error", "code": "asr_error", "message": error}
             self._transcription_event(turn, "failed", error=failure)
         self._outbox.act(TurnFinished("failed"))
+
+    def _send_stopped(self, turn: UserTurn, end_ms: float) -> None:
+        event_type = "input_audio_buffer.speech_stopped"
+        self._outbox.send({"type": event_type, "audio_end_ms": round(end_ms), "item_id": turn.item_id})
 
     def _transcription_event(self, turn: UserTurn, kind: str, **fields: object) -> None:
         self._outbox.send(
