@@ -28,6 +28,7 @@ from talkover.memory.store import MemoryStore, MemoryUnavailable, memory_file
 from talkover.metrics import Metrics
 from talkover.pipeline.passages import PassageOptions
 from talkover.realtime.behaviour import Manners
+from talkover.realtime.journal import Journal, JournalUnavailable
 from talkover.realtime.server import RealtimeOptions, RealtimeServer
 from talkover.realtime.session_options import SessionOptions
 from talkover.realtime.settings import SessionSettings, TurnDetection
@@ -147,6 +148,7 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
         raise ConfigError([f"session.voice: must be one of {names}, got {settings.session.voice!r}"])
     toolbox = build_toolbox(settings)
     memory = open_memory(settings)
+    journal = open_journal(settings, metrics)
     realtime = RealtimeServer(
         RealtimeOptions(
             session=_session_options(settings, engines, toolbox, memory),
@@ -157,6 +159,8 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
             max_frame_bytes=server.max_frame_mib << 20,
             max_backlog_bytes=int(server.max_backlog_mib * (1 << 20)),
             decision_log=settings.vad.decision_log,
+            resume_window_s=settings.resume.window_s,
+            journal=journal,
         ),
         engines,
         metrics,
@@ -176,6 +180,7 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
     app.state.realtime = realtime
     app.state.toolbox = toolbox
     app.state.memory = memory
+    app.state.journal = journal
 
     async def realtime_endpoint(websocket: WebSocket) -> None:
         await realtime.endpoint(websocket)
@@ -206,6 +211,17 @@ def open_memory(settings: Settings) -> MemoryStore | None:
     try:
         return MemoryStore(memory_file(memory.path), memory.keep_days, memory.max_notes)
     except MemoryUnavailable as error:
+        raise ConfigError([str(error)]) from error
+
+
+def open_journal(settings: Settings, metrics: Metrics) -> Journal | None:
+    """What keeps calls beyond this process; None when they end with it. Raises ConfigError."""
+    resume = settings.resume
+    if resume.path is None or not resume.window_s:
+        return None
+    try:
+        return Journal(resume.path, resume.window_s, metrics.errors_total.labels("journal").inc)
+    except JournalUnavailable as error:
         raise ConfigError([str(error)]) from error
 
 
@@ -291,8 +307,9 @@ class _Server(uvicorn.Server):
         realtime: RealtimeServer = self._app.state.realtime
         await realtime.shutdown()
         await asyncio.to_thread(self._app.state.toolbox.close)
-        if self._app.state.memory is not None:
-            self._app.state.memory.close()
+        for store in (self._app.state.memory, self._app.state.journal):
+            if store is not None:
+                store.close()
         await super().shutdown(sockets)
 
 

@@ -131,6 +131,12 @@ class Metrics:
             ["kind"],
             registry=registry,
         )
+        self.resumptions_total = Counter(
+            "talkover_resumptions",
+            "Clients with a token: back in a live session, in one of an ended process (kept), or refused",
+            ["outcome"],
+            registry=registry,
+        )
         self.errors_total = Counter("talkover_errors", "Failures by stage", ["stage"], registry=registry)
         self.stale_dropped_total = Counter(
             "talkover_stale_dropped", "Messages of an older generation thrown away", registry=registry
