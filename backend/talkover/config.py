@@ -470,6 +470,7 @@ _PATH_KEYS = (
     ("models", "folder"),
     ("tts", "voice_folder"),
     ("memory", "path"),
+    ("resume", "path"),
 )
 _MODEL_KEYS = (
     ("asr", "model"),

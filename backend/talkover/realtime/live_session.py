@@ -22,7 +22,8 @@ class LiveSession:
         """`identity`: of the key it was opened with. `window_s`: how long it waits for its client; 0: it does not.
         `end` is called, on the event loop, when nobody is coming back."""
         self.identity = identity
-        self.thread: SessionThread | None = None
+        self.thread: SessionThread
+        """set once, before anything is asked of this"""
         self.connection: Connection | None = None
         """None: its client is away"""
         self.token_hash: str | None = None
@@ -73,20 +74,19 @@ class LiveSession:
         older, self.connection = self.connection, connection
         if older is not None:
             older.close(*REPLACED)
-        if self.thread is not None:
-            self.thread.attach(connection)
+        self.thread.attach(connection)
 
     def wait(self) -> None:
         """The connection is lost: give the client its time to come back."""
         connection, self.connection = self.connection, None
-        if self.thread is not None and connection is not None:
+        if connection is not None:
             self.thread.detach(connection)
         self._timer = self._loop.call_later(self._window_s, self._give_up)
 
     @property
     def may_be_resumed(self) -> bool:
         """The client has a token, and the session is at work."""
-        return self.token_hash is not None and self.thread is not None and not self.thread.inbox.is_closed
+        return self.token_hash is not None and not self.thread.inbox.is_closed
 
     def _give_up(self) -> None:
         if self.connection is None:

@@ -95,25 +95,7 @@ class RealtimeServer:
             headers = {"Retry-After": str(RETRY_AFTER_S)}
             await socket.send_denial_response(_error(503, "server_full", message, headers))
             return
-        live = LiveSession(_identity(socket), self._options.resume_window_s, self._end)
-        try:
-            kept = None if token is None else await self._kept(token, live.identity)
-            if token is not None and kept is None:
-                await self._refuse_token(socket)
-                return
-            connection = await self._accept(socket)
-            live.thread = self._session(socket, live, connection, kept)
-        except SnapshotUnreadable as error:
-            log.warning("a session that was kept cannot go on: %s", error)
-            await self._refuse_token(socket)
-            return
-        finally:
-            if live.thread is None:
-                self._release()
-        self._sessions.add(live)
-        log.info("session %s: %s", live.thread.id, "opened" if kept is None else "goes on from the journal")
-        live.thread.start()
-        await self._attend(live, connection)
+        await self._open(socket, token)
 
     async def shutdown(self) -> None:
         """Close every session with 1001; new ones are refused. What is in the journal stays for the next process."""
@@ -128,6 +110,26 @@ class RealtimeServer:
             await asyncio.sleep(0.02)
 
     # ------------------------------------------------------------------------------------------------ one session
+
+    async def _open(self, socket: WebSocket, token: str | None) -> None:
+        """A seat was taken for it: begin a session, or go on with the one that the token is for."""
+        live = LiveSession(_identity(socket), self._options.resume_window_s, self._end)
+        is_begun = False
+        try:
+            kept = None if token is None else await self._kept(token, live.identity)
+            if token is not None and kept is None:
+                await self._refuse_token(socket)
+                return
+            connection = await self._accept(socket)
+            live.thread = self._session(socket, live, connection, kept)
+            is_begun = True
+        finally:
+            if not is_begun:
+                self._release()
+        self._sessions.add(live)
+        log.info("session %s: %s", live.thread.id, "opened" if kept is None else "goes on from the journal")
+        live.thread.start()
+        await self._attend(live, connection)
 
     async def _accept(self, socket: WebSocket) -> Connection:
         await socket.accept(subprotocol=_subprotocol(socket.scope.get("subprotocols", [])))
@@ -166,8 +168,6 @@ class RealtimeServer:
     async def _attend(self, live: LiveSession, connection: Connection) -> None:
         """Serve one connection of a session, which ends with it unless the client may come back."""
         session = live.thread
-        if session is None:
-            return
         was_lost = False
         try:
             if live.connection is not connection:
@@ -193,12 +193,11 @@ class RealtimeServer:
     async def _ended(self, live: LiveSession) -> None:
         session = live.thread
         try:
-            if session is not None:
-                session.stop()
-                stopped = await asyncio.to_thread(session.join)
-                log.info("session %s: closed%s", session.id, "" if stopped else ", an engine is still busy with it")
-                if self._options.journal is not None and not self._draining:
-                    self._options.journal.forget(session.id)
+            session.stop()
+            stopped = await asyncio.to_thread(session.join)
+            log.info("session %s: closed%s", session.id, "" if stopped else ", an engine is still busy with it")
+            if self._options.journal is not None and not self._draining:
+                self._options.journal.forget(session.id)
         finally:
             live.stop_waiting()
             self._release()
@@ -212,19 +211,19 @@ class RealtimeServer:
         )
 
     async def _kept(self, token: str, identity: str) -> Snapshot | None:
-        """The session of an ended process that the token is for. Raises SnapshotUnreadable."""
+        """The session of an ended process that the token is for."""
         journal = self._options.journal
         if journal is None:
             return None
         try:
             stored = await asyncio.to_thread(journal.claim, digest(token), identity)
-        except JournalUnavailable as error:
-            log.warning("%s", error)
+            kept = None if stored is None else decode(stored.state, stored.items)
+        except (JournalUnavailable, SnapshotUnreadable) as error:
+            log.warning("a session that was kept cannot go on: %s", error)
             return None
-        if stored is None:
-            return None
-        self._metrics.resumptions_total.labels("kept").inc()
-        return decode(stored.state, stored.items)
+        if kept is not None:
+            self._metrics.resumptions_total.labels("kept").inc()
+        return kept
 
     async def _refuse_token(self, socket: WebSocket) -> None:
         """By a close code: the status of a refused handshake is hidden from a page."""

@@ -146,10 +146,11 @@ class SessionThread:
         keeper: SessionKeeper | None = None,
         kept: Snapshot | None = None,
     ) -> None:
-        """`away`: the session can outlive its socket. `keeper` keeps it in the journal, and `kept` is what was kept: such
-        a session begins with nobody attached. `rename` changes events on the last step, for clients of the beta protocol. `decision_log` is the folder for
-        a file with all decisions of the session. `observers` make those that look on. Raises OSError when it cannot be
-        written."""
+        """`rename` changes events on the last step, for clients of the beta protocol. `decision_log` is the folder for
+        a file with all decisions of the session. `observers` make those that look on. `away`: the session can outlive
+        its socket. `keeper` keeps it in the journal, and `kept` is what was kept: such a session begins with nobody
+        attached. Raises OSError when it cannot be written.
+        """
         self._engines = engines
         self._lead_ms = lead_ms
         self._outlet = outlet
