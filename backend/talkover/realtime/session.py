@@ -211,7 +211,7 @@ class RealtimeSession:
         if self._hearing.is_busy:
             return 0.0
         parts = (self._turns, self._answers, self._absence, self._floor)
-        due_s = min(self._expires_s, *(at_s for part in parts for at_s in part.deadlines_s()))
+        due_s = min([self._expires_s, *(at_s for part in parts for at_s in part.deadlines_s())])
         return max(0.0, due_s - now_s)
 
     def snapshot(self, now_s: float) -> Snapshot:
