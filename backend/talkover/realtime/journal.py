@@ -104,8 +104,9 @@ class Journal:
             path.touch(mode=0o600)
             self._database = self._open()
             self._database.executescript(_SCHEMA)
-            self._database.execute("UPDATE sessions SET away_since = ? WHERE away_since IS NULL", (clock(),))
-            self._expire()
+            with self._database:
+                self._database.execute("UPDATE sessions SET away_since = ? WHERE away_since IS NULL", (clock(),))
+                self._expire()
         except (OSError, sqlite3.Error) as error:
             raise JournalUnavailable(f"resume.path: {path} cannot be used: {error}") from error
         self._using = threading.Lock()

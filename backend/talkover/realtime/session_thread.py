@@ -88,6 +88,8 @@ MAX_VOICE_QUESTIONS = 4
 MAX_REPLACEMENTS = 3
 """stuck engines a session survives"""
 JOIN_S = 5.0
+LONGEST_WAIT_S = 60.0
+"""when nothing is due at all: clocks of platforms have an end"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +254,7 @@ class SessionThread:
 
     def _wait_s(self, now_s: float) -> float:
         """Until something is due for the core or the journal."""
-        wait_s = self._core.wait_s(now_s)
+        wait_s = min(self._core.wait_s(now_s), LONGEST_WAIT_S)
         return wait_s if self._keeper is None else min(wait_s, self._keeper.wait_s(now_s))
 
     def _attach(self, outlet: Outlet) -> None:
