@@ -38,6 +38,8 @@ export function commandsFor(before, event, after) {
   switch (event.type) {
     case "session.created":
       return [{ kind: "configure" }, ...replay(before), ...ask(before)];
+    case "s2s.session.resumed":
+      return [...stoppedAt(before, event.spoken_item_id), ...ask(before)];
     case "page.connection":
       return unfinished(before, after);
     case "input_audio_buffer.speech_started":
@@ -152,9 +154,27 @@ function played(itemId, playedMs, ended) {
 function unfinished(before, after) {
   if (after.connection.status === "open") return [];
   if (after.connection.status === "closed") return [{ kind: "flush" }];
-  return before.items.flatMap((item) =>
-    item.role === "assistant" && item.audioMs > 0 && !item.audioDone ? [{ kind: "finish", itemId: item.id }] : [],
-  );
+  /** @type {Command[]} */
+  const commands = [];
+  if (before.playback.paused) commands.push({ kind: "resume" });
+  if (before.playback.gain < 1) commands.push({ kind: "gain", gain: 1, rampMs: 100 });
+  for (const item of before.items) {
+    if (item.role === "assistant" && item.audioMs > 0 && !item.audioDone) commands.push({ kind: "finish", itemId: item.id });
+  }
+  return commands;
+}
+
+/**
+ * Back in the conversation: how much was heard of what was being said. Of what still plays the player tells soon.
+ * @param {State} before
+ * @param {string | null} itemId
+ * @returns {Command[]}
+ */
+function stoppedAt(before, itemId) {
+  if (itemId === null) return [];
+  const item = assistantItem(before, itemId);
+  if (item && item.audioMs > 0 && !item.ended) return [];
+  return [played(itemId, item?.heardMs ?? 0, true)];
 }
 
 /**

@@ -106,6 +106,8 @@
  *   | {type: "s2s.tool.failed", call_id: string, name: string, elapsed_ms?: number, error?: string}
  *   | {type: "s2s.handover", reason: string}
  *   | {type: "s2s.call.ended"}
+ *   | {type: "s2s.session.resumable", token: string, expires_in_s: number}
+ *   | SessionResumed
  *   | {type: "s2s.playback.gain", gain: number, ramp_ms: number, reason: string}
  *   | {type: "s2s.playback.pause", fade_ms: number}
  *   | {type: "s2s.playback.resume", fade_ms: number}
@@ -115,6 +117,17 @@
  */
 
 /** @typedef {"connecting" | "open" | "waiting" | "failed" | "closed"} ConnectionStatus */
+
+/**
+ * The conversation as the server has it, for a page that came back; `heard_chars` of those heard in part.
+ * @typedef {object} SessionResumed
+ * @property {"s2s.session.resumed"} type
+ * @property {WireItem[]} items
+ * @property {number} items_left_out the oldest, which did not fit
+ * @property {Record<string, number>} heard_chars
+ * @property {string | null} spoken_item_id what was being said, or was said last
+ * @property {number} input_audio_ms the microphone's audio is wanted from here on
+ */
 
 /** @typedef {import("./problems.js").Problem} Problem */
 

@@ -96,6 +96,8 @@ function dispatch(event) {
   if (stamped.type === "page.connection" && stamped.status === "failed") closeMicrophone();
   if (stamped.type === "s2s.call.ended") end();
   if (stamped.type === "session.updated") settingsView.setApplied("In effect");
+  // what was changed while the connection was lost
+  if (stamped.type === "s2s.session.resumed") sendSettings();
   if (stamped.type === "s2s.session.info") settingsView.setServer(state.server);
   for (const command of commandsFor(before, stamped, state)) carryOut(command);
   if (!drawPending) {

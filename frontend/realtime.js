@@ -17,8 +17,17 @@ const FIRST_DELAY_MS = 500;
 const MAX_DELAY_MS = 10_000;
 /** A connection that lived this long was a good one: its loss starts the counting of attempts anew. */
 const STABLE_MS = 5_000;
-/** 20 ms each: what is said while the connection opens is not lost, and three seconds is what a person waits. */
-const MAX_HELD_CHUNKS = 150;
+/**
+ * 20 ms each: what is said while the connection opens is not lost, and three seconds is what a person waits. What was
+ * sent is kept as long, since the last of it may be lost with a connection.
+ */
+const MAX_KEPT_CHUNKS = 150;
+/** PCM16 at 24 kHz */
+const BYTES_PER_MS = 48;
+/** The server's word that a token is worth nothing (any more). */
+const TOKEN_REFUSED = 4404;
+/** This page's word that it gives up on the socket, not on the conversation. */
+const SOCKET_GIVEN_UP = 4001;
 /** About 20 s of audio: a server that far behind is no conversation any more. */
 const MAX_BACKLOG_BYTES = 1_280_000;
 
@@ -69,8 +78,13 @@ export class RealtimeClient {
     this.expired = false;
     /** @type {unknown} */
     this.timer = null;
-    /** @type {string[]} base64 chunks waiting for the connection, oldest first */
-    this.held = [];
+    /** One-time, from the server: with it the conversation goes on after the socket was lost. @type {string | null} */
+    this.token = null;
+    /** The session takes audio. */
+    this.ready = false;
+    /** The microphone's newest chunks; `atMs` on the session's audio clock. @type {{atMs: number, ms: number, audio: string, sent: boolean}[]} */
+    this.kept = [];
+    this.audioMs = 0;
     /** @type {number[]} when each `session.update` without reply was sent, oldest first */
     this.updatesSentAtMs = [];
   }
@@ -92,8 +106,9 @@ export class RealtimeClient {
 
   /** End the conversation: nothing is tried again. */
   close() {
-    this.#drop();
-    this.held = [];
+    this.#drop(1000);
+    this.kept = [];
+    this.token = null;
     this.#tell("closed", null, null);
   }
 
@@ -109,33 +124,49 @@ export class RealtimeClient {
   }
 
   /**
-   * Microphone audio; kept for a moment while the connection is being opened.
+   * Microphone audio; held back while there is no session to take it.
    * @param {ArrayBuffer} pcm PCM16 at 24 kHz
    */
   appendAudio(pcm) {
-    const audio = toBase64(pcm);
-    if (!this.socket || !this.isOpen) {
-      this.held.push(audio);
-      if (this.held.length > MAX_HELD_CHUNKS) this.held.shift();
-      return;
-    }
-    if (this.socket.bufferedAmount > MAX_BACKLOG_BYTES) {
-      this.#lose("lost");
-      return;
-    }
-    this.send({ type: "input_audio_buffer.append", audio });
+    const chunk = { atMs: this.audioMs, ms: pcm.byteLength / BYTES_PER_MS, audio: toBase64(pcm), sent: false };
+    this.audioMs += chunk.ms;
+    this.kept.push(chunk);
+    if (this.kept.length > MAX_KEPT_CHUNKS) this.kept.shift();
+    if (this.isOpen && (this.socket?.bufferedAmount ?? 0) > MAX_BACKLOG_BYTES) this.#lose("lost");
+    else if (this.ready) this.#sendAudio(chunk);
   }
 
-  /** Send the audio that was held back. Call it when the session is configured. */
+  /** A session has begun: send the audio that was held back. Call it when the session is configured. */
   releaseHeldAudio() {
-    for (const audio of this.held) this.send({ type: "input_audio_buffer.append", audio });
-    this.held = [];
+    if (this.ready) return;
+    this.kept = this.kept.filter((chunk) => !chunk.sent);
+    this.#sendAudioFrom(0);
+  }
+
+  /**
+   * Audio flows again, with what is kept.
+   * @param {number} atMs of the first chunk, on the session's audio clock
+   */
+  #sendAudioFrom(atMs) {
+    this.ready = true;
+    this.audioMs = atMs;
+    for (const chunk of this.kept) {
+      chunk.atMs = this.audioMs;
+      this.audioMs += chunk.ms;
+      this.#sendAudio(chunk);
+    }
+  }
+
+  /** @param {{audio: string, sent: boolean}} chunk */
+  #sendAudio(chunk) {
+    chunk.sent = this.send({ type: "input_audio_buffer.append", audio: chunk.audio }) || chunk.sent;
   }
 
   #open() {
-    this.#drop();
+    this.#drop(SOCKET_GIVEN_UP);
     this.#tell("connecting", null, null);
     const protocols = ["realtime"];
+    if (this.token) protocols.push(`s2s-resume.${this.token}`);
     if (this.key) protocols.push(`openai-insecure-api-key.${this.key}`);
     let socket;
     try {
@@ -152,11 +183,19 @@ export class RealtimeClient {
       this.openedAtMs = this.around.nowMs();
     };
     socket.onmessage = ({ data }) => this.#receive(data);
-    socket.onclose = () => {
+    socket.onclose = (event) => {
       if (this.socket !== socket) return;
-      if (opened) this.#lose(this.expired ? "expired" : "lost");
+      if (event.code === TOKEN_REFUSED) this.#startAnew();
+      else if (opened) this.#lose(this.expired ? "expired" : "lost");
       else void this.#explain(socket);
     };
+  }
+
+  /** The server has no such conversation any more; what was said so far is told to a new one. */
+  #startAnew() {
+    this.token = null;
+    this.around.emit({ type: "page.notice", text: "The call could not be picked up again; a new one goes on from it." });
+    this.#open();
   }
 
   /** @param {Socket} socket that did not open */
@@ -168,7 +207,7 @@ export class RealtimeClient {
   /** @param {Problem} problem */
   #lose(problem) {
     const stable = this.openedAtMs > 0 && this.around.nowMs() - this.openedAtMs > STABLE_MS;
-    this.#drop();
+    this.#drop(SOCKET_GIVEN_UP);
     if (problem === "unauthorized" || problem === "expired") {
       this.#tell("failed", null, problem);
       return;
@@ -187,7 +226,16 @@ export class RealtimeClient {
   #receive(data) {
     const event = parse(data);
     if (!event) return;
-    if (event.type === "session.created") this.#tell("open", null, null);
+    if (event.type === "session.created" || event.type === "s2s.session.resumed") this.#tell("open", null, null);
+    if (event.type === "s2s.session.resumable") {
+      this.token = event.token;
+      return;
+    }
+    if (event.type === "s2s.session.resumed") {
+      this.token = null;
+      this.kept = this.kept.filter((chunk) => chunk.atMs + chunk.ms / 2 >= event.input_audio_ms);
+      this.#sendAudioFrom(event.input_audio_ms);
+    }
     if (event.type === "error") {
       // it may be the reply to an update: which ones are still open is then not known
       this.updatesSentAtMs = [];
@@ -200,19 +248,23 @@ export class RealtimeClient {
     this.around.emit({ ...event, at_ms: this.around.nowMs() });
   }
 
-  /** Let go of the socket and of a waiting attempt. */
-  #drop() {
+  /**
+   * Let go of the socket and of a waiting attempt.
+   * @param {number} code with which an open socket is closed
+   */
+  #drop(code) {
     this.around.unschedule(this.timer);
     this.timer = null;
     this.openedAtMs = 0;
     this.updatesSentAtMs = [];
+    this.ready = false;
     const socket = this.socket;
     this.socket = null;
     if (!socket) return;
     socket.onopen = null;
     socket.onmessage = null;
     socket.onclose = null;
-    socket.close(1000);
+    socket.close(code);
   }
 
   /**

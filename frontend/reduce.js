@@ -14,6 +14,7 @@ import {
   withoutItem,
 } from "./items.js";
 import { turnOf, withPlayback } from "./latency.js";
+import { withServerItems } from "./resumed.js";
 import { assistantItem } from "./state.js";
 import { withAbandoned, withChanged, withStarted } from "./tool-runs.js";
 
@@ -59,6 +60,7 @@ const CONNECTION = {
       ...settled,
       items: settled.items.flatMap(finalItem),
       tools: withAbandoned(settled.tools),
+      playback: { ...settled.playback, gain: 1, paused: false },
       connection,
       session: null,
       responseId: null,
@@ -70,6 +72,7 @@ const CONNECTION = {
   },
   "session.created": (state, event) => withAsked(withSession(state, event.session)),
   "session.updated": (state, event) => withSession(state, event.session),
+  "s2s.session.resumed": (state, event) => withAsked(withServerItems(state, event)),
   "s2s.session.info": (state, event) => ({
     ...state,
     server: { engines: event.engines, notes: event.notes ?? [] },

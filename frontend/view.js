@@ -17,7 +17,7 @@ const WORDING = {
   idle: { label: "Ready when you are", hint: "" },
   asking: { label: "Allow the microphone", hint: "Your browser is asking for it." },
   connecting: { label: "Connecting", hint: "" },
-  reconnecting: { label: "Trying again", hint: "" },
+  reconnecting: { label: "Reconnecting…", hint: "" },
   ready: { label: "Ready", hint: "Type a message, or turn on the microphone." },
   muted: { label: "Muted", hint: "It cannot hear you." },
   listening: { label: "Listening", hint: "Say something." },

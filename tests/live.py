@@ -72,7 +72,9 @@ class InProcessServer:
 class ServerProcess:
     """`talkover serve` with the embedded engines, as a user runs it."""
 
-    def __init__(self, log_path: Path, overrides: Sequence[str] = (), config: Path | None = None) -> None:
+    def __init__(
+        self, log_path: Path, overrides: Sequence[str] = (), config: Path | None = None, port: int = 0
+    ) -> None:
         self.log_path = log_path
         arguments = [argument for override in overrides for argument in ("--set", override)]
         arguments += [] if config is None else ["--config", str(config)]
@@ -80,7 +82,7 @@ class ServerProcess:
         environ = {name: value for name, value in os.environ.items() if not name.startswith(own)}
         with log_path.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "talkover", "serve", "--port", "0", *arguments],
+                [sys.executable, "-m", "talkover", "serve", "--port", str(port), *arguments],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=ROOT,
@@ -109,6 +111,11 @@ class ServerProcess:
             self._process.wait(15)
         finally:
             self._process.kill()
+
+    def kill(self) -> None:
+        """As `kill -9` does."""
+        self._process.kill()
+        self._process.wait(15)
 
     @property
     def pid(self) -> int:

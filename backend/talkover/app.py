@@ -42,6 +42,7 @@ from talkover.realtime.behaviour import Manners
 from talkover.realtime.errors import ProtocolError
 from talkover.realtime.event_recorder import EventLogs
 from talkover.realtime.fields import JsonObject
+from talkover.realtime.journal import Journal, JournalUnavailable
 from talkover.realtime.secret_session import secret_session
 from talkover.realtime.server import RealtimeOptions, RealtimeServer
 from talkover.realtime.session_options import SessionOptions
@@ -167,6 +168,7 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
     event_logs = open_event_logs(settings)
     session = _session_options(settings, engines, toolbox, memory)
     tracing = open_tracing(settings.tracing, chosen_engines(settings, environ)["llm"][0])
+    journal = open_journal(settings, metrics)
     realtime = RealtimeServer(
         RealtimeOptions(
             session=session,
@@ -177,6 +179,8 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
             decision_log=settings.vad.decision_log,
             stuck_after_s=server.stuck_after_s,
             observers=(*(() if event_logs is None else (event_logs,)), *observers(tracing)),
+            resume_window_s=settings.resume.window_s,
+            journal=journal,
         ),
         engines,
         metrics,
@@ -207,6 +211,7 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
     app.state.memory = memory
     app.state.event_logs = event_logs
     app.state.tracing = tracing
+    app.state.journal = journal
 
     async def realtime_endpoint(websocket: WebSocket) -> None:
         await realtime.endpoint(websocket)
@@ -249,6 +254,17 @@ def open_event_logs(settings: Settings) -> EventLogs | None:
         return EventLogs(recording.path, recording.max_mib << 20, recording.audio)
     except OSError as error:
         raise ConfigError([f"event_log.path: must be a folder that can be written ({error})"]) from error
+
+
+def open_journal(settings: Settings, metrics: Metrics) -> Journal | None:
+    """What keeps calls beyond this process; None when they end with it. Raises ConfigError."""
+    resume = settings.resume
+    if resume.path is None or not resume.window_s:
+        return None
+    try:
+        return Journal(resume.path, resume.window_s, metrics.errors_total.labels("journal").inc)
+    except JournalUnavailable as error:
+        raise ConfigError([str(error)]) from error
 
 
 def _session_options(
@@ -333,8 +349,9 @@ class _Server(uvicorn.Server):
         realtime: RealtimeServer = self._app.state.realtime
         await realtime.shutdown()
         await asyncio.to_thread(self._app.state.toolbox.close)
-        if self._app.state.memory is not None:
-            self._app.state.memory.close()
+        for store in (self._app.state.memory, self._app.state.journal):
+            if store is not None:
+                store.close()
         if self._app.state.event_logs is not None:
             await asyncio.to_thread(self._app.state.event_logs.close)
         await super().shutdown(sockets)

@@ -361,6 +361,16 @@ class MemorySettings(Section):
     """per caller; the oldest are forgotten first"""
 
 
+class ResumeSettings(Section):
+    """What becomes of a call whose connection breaks; for clients that ask for it (`s2s`, group `resume`)."""
+
+    window_s: Annotated[float, Field(ge=0, le=3600)] = 30
+    """how long it waits for its client, in its seat; 0: it ends with the connection"""
+    path: Path | None = None
+    """database file that keeps calls, transcripts included, until they are over, so that they survive the process;
+    none: nothing is written"""
+
+
 class AgentSettings(Section):
     greeting: Annotated[str, Field(max_length=1000)] = ""
     """what the agent opens a conversation with; empty: it waits"""
@@ -501,6 +511,7 @@ class Settings(Section):
     models: ModelsSettings = ModelsSettings()
     agent: AgentSettings = AgentSettings()
     memory: MemorySettings = MemorySettings()
+    resume: ResumeSettings = ResumeSettings()
     tools: ToolsSettings = ToolsSettings()
     search: SearchSettings = SearchSettings()
     tracing: TracingSettings = TracingSettings()
@@ -555,6 +566,7 @@ _PATH_KEYS = (
     ("models", "folder"),
     ("tts", "voice_folder"),
     ("memory", "path"),
+    ("resume", "path"),
 )
 _MODEL_KEYS = (
     ("asr", "model"),

@@ -229,6 +229,12 @@ class Metrics:
             ["kind"],
             registry=registry,
         )
+        self.resumptions_total = Counter(
+            "talkover_resumptions",
+            "Clients with a token: back in a live session, in one of an ended process (kept), or refused",
+            ["outcome"],
+            registry=registry,
+        )
         self.errors_total = Counter("talkover_errors", "Failures by stage", ["stage"], registry=registry)
         self.stuck_total = Counter(
             "talkover_stuck", "Sessions, or the event loop, that the watchdog found stuck", ["what"], registry=registry

@@ -38,6 +38,7 @@ def telling(sent: int = 60) -> Driver:
 def lose(driver: Driver) -> list[dict[str, Any]]:
     before = len(driver.events)
     driver.handle(Detached())
+    assert driver.core.wait_s(driver.now_s) > 1, "nothing is due while nobody is there"
     return driver.events[before:]
 
 

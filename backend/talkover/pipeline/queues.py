@@ -97,7 +97,7 @@ class Inbox(Generic[T]):
     def __init__(self, max_reports: int, max_frame_bytes: int, on_frame_room: Callable[[], None]) -> None:
         """`on_frame_room` is called, from the session thread, when the socket may go on reading."""
         self._reports: deque[T] = deque()
-        self._frames: deque[str | bytes] = deque()
+        self._frames: deque[T | str | bytes] = deque()
         self._frame_bytes = 0
         self._max_reports = max_reports
         self._max_frame_bytes = max_frame_bytes
@@ -133,6 +133,13 @@ class Inbox(Generic[T]):
         """Something waits for the session's thread."""
         return bool(self._reports or self._frames)
 
+    def put_behind_frames(self, item: T) -> None:
+        """Add what is to be taken after all frames that have come. For the few things that happen to a socket."""
+        with self._changed:
+            if not self._closed:
+                self._frames.append(item)
+                self._changed.notify_all()
+
     def _has_frame_room(self) -> bool:
         return self._frame_bytes < self._max_frame_bytes and len(self._frames) < MAX_FRAMES
 
@@ -147,7 +154,7 @@ class Inbox(Generic[T]):
                     return report
                 if frames_wanted and self._frames:
                     frame = self._frames.popleft()
-                    self._frame_bytes -= len(frame)
+                    self._frame_bytes -= len(frame) if isinstance(frame, str | bytes) else 0
                     if self._socket_waits and self._has_frame_room():
                         self._socket_waits = False
                         self._on_frame_room()

@@ -34,6 +34,7 @@ class Connection:
         self._lock = threading.Lock()
         self._closing: asyncio.Future[tuple[int, str]] = self._loop.create_future()
         self._may_read = asyncio.Event()
+        self._client_closed = False
 
     # ------------------------------------------------------------------------------- called from other threads
 
@@ -67,8 +68,8 @@ class Connection:
 
     # ------------------------------------------------------------------------------------------- on the event loop
 
-    async def run(self, session: SessionThread) -> None:
-        """Move frames until either side closes."""
+    async def run(self, session: SessionThread) -> bool:
+        """Move frames until either side closes. True when the socket was lost: neither of them wanted to."""
         reader = asyncio.create_task(self._read(session))
         writer = asyncio.create_task(self._write())
         tasks: set[asyncio.Future[object]] = {reader, writer, self._closing}  # pyright: ignore[reportAssignmentType]
@@ -76,6 +77,10 @@ class Connection:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if self._closing.done() and not reader.done():
                 await self._finish(writer, *self._closing.result())
+                return False
+            if not reader.done():  # the writer noticed first: what the reader is about to be told says why
+                await asyncio.wait({reader}, timeout=CLOSE_TIMEOUT_S)
+            return not self._closing.done() and not self._client_closed
         finally:
             reader.cancel()
             writer.cancel()
@@ -85,6 +90,9 @@ class Connection:
         while True:
             message = await self._socket.receive()
             if message["type"] == "websocket.disconnect":
+                # uvicorn gives a reason, be it empty, with close frames and with frames that broke the protocol only;
+                # codes of 4000 and above are of a client that gives up on the socket, not on the conversation
+                self._client_closed = message.get("reason") is not None and message.get("code", 1005) < 4000
                 return
             text: str | None = message.get("text")
             frame: str | bytes = text if text is not None else message.get("bytes") or b""

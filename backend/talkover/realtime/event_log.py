@@ -65,6 +65,8 @@ _OPTIONS = (
     "knows_voices",
     "manners",
     "id_seed",
+    "begins_with",
+    "kept",
 )
 """written as they are; the others are callables and stores, of which the core's use is written"""
 

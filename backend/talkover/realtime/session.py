@@ -126,11 +126,11 @@ class RealtimeSession:
         aside: Generations,
         next_id: NextId | None = None,
         record: Write | None = None,
-        kept: Snapshot | None = None,
     ) -> None:
         """`sounds` measures the user's audio. `next_id` makes ids, else they are made as `options` say. `record` takes
-        the lines of the decision log. `kept`: the conversation that goes on; its client is away, and the first to
-        happen is `Attached`."""
+        the lines of the decision log. Where `options` have a conversation that goes on, its client is away, and the
+        first to happen is `Attached`."""
+        kept = options.kept
         if next_id is None:
             next_id = seeded_ids(options.id_seed) if options.id_seed else new_id
         self.id = next_id("sess_") if kept is None else kept.state.session_id
@@ -242,7 +242,7 @@ class RealtimeSession:
         if self._hearing.is_busy:
             return 0.0
         parts = (self._turns, self._answers, self._absence, self._floor)
-        due_s = min(self._expires_s, *(at_s for part in parts for at_s in part.deadlines_s()))
+        due_s = min([self._expires_s, *(at_s for part in parts for at_s in part.deadlines_s())])
         return max(0.0, due_s - now_s)
 
     def snapshot(self, now_s: float) -> Snapshot:

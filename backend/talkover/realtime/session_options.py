@@ -12,6 +12,7 @@ from talkover.pipeline.passages import PassageOptions
 from talkover.realtime.behaviour import Manners
 from talkover.realtime.fields import JsonObject
 from talkover.realtime.settings import SessionSettings
+from talkover.realtime.snapshot import Snapshot
 from talkover.realtime.tool_runs import ToolLimits
 from talkover.tools.tool import Toolbox
 from talkover.vad.echo import EchoCanceller
@@ -62,3 +63,5 @@ class SessionOptions:
     """what the agent does while it has no answer to give"""
     id_seed: str = ""
     """what the ids of a session's objects are derived from; empty: they are random"""
+    kept: Snapshot | None = None
+    """the conversation that goes on; None: a new one"""

@@ -7,7 +7,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -51,6 +51,7 @@ from talkover.realtime.actions import (
     Interjected,
     LaneName,
     LookUp,
+    OfferResume,
     Recognize,
     ReplaceLane,
     ReplaceRecognizer,
@@ -70,9 +71,10 @@ from talkover.realtime.actions import (
 )
 from talkover.realtime.events import encode_event
 from talkover.realtime.fields import JsonObject
-from talkover.realtime.ids import seeded_ids
+from talkover.realtime.ids import new_id, seeded_ids
+from talkover.realtime.keeper import SessionKeeper
 from talkover.realtime.observer import InnerObserver, MakeObserver
-from talkover.realtime.session import Broke, Happened, LaneFull, Opened, RealtimeSession
+from talkover.realtime.session import Attached, Broke, Detached, Happened, LaneFull, Opened, RealtimeSession
 from talkover.realtime.session_options import SessionOptions
 from talkover.realtime.watchdog import Pulse
 from talkover.vad.decision_log import header, session_line
@@ -90,6 +92,17 @@ MAX_VOICE_QUESTIONS = 4
 MAX_REPLACEMENTS = 3
 """stuck engines a session survives"""
 JOIN_S = 5.0
+LONGEST_WAIT_S = 60.0
+"""when nothing is due at all: clocks of platforms have an end"""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a client needs to come back after it has lost its socket."""
+
+    token: str
+    expires_in_s: float
+    """after the loss"""
 
 
 class Outlet(Protocol):
@@ -98,6 +111,26 @@ class Outlet(Protocol):
     def send(self, frames: list[str]) -> None: ...
 
     def close(self, code: int, reason: str) -> None: ...
+
+
+class Away(Outlet, Protocol):
+    """Where frames go while nobody is attached, and who gives out the tokens to come back with."""
+
+    def offer(self) -> Offer | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Attach:
+    """The client is here, on another socket."""
+
+    outlet: Outlet
+
+
+@dataclass(frozen=True, slots=True)
+class _Detach:
+    """This socket of the client is lost."""
+
+    outlet: Outlet
 
 
 class SessionThread:
@@ -115,10 +148,14 @@ class SessionThread:
         rename: Callable[[JsonObject], JsonObject | None] | None = None,
         decision_log: Path | None = None,
         observers: Sequence[MakeObserver] = (),
+        away: Away | None = None,
+        keeper: SessionKeeper | None = None,
     ) -> None:
         """`rename` changes events on the last step, for clients of the beta protocol. `decision_log` is the folder for
-        a file with all decisions of the session. `observers` make those that look on. Raises OSError when it cannot be
-        written."""
+        a file with all decisions of the session. `observers` make those that look on. `away`: the session can outlive
+        its socket. `keeper` keeps it in the journal; one that was kept begins with nobody attached. Raises OSError when
+        it cannot be written.
+        """
         self._engines = engines
         self._lead_ms = lead_ms
         self._outlet = outlet
@@ -127,7 +164,12 @@ class SessionThread:
         self._generations: dict[LaneName, Generations] = {"main": Generations(), "aside": Generations()}
         self._decisions = None if decision_log is None else _open_log(decision_log)
         options = replace(options, id_seed=options.id_seed or secrets.token_hex(16))
-        self.id = seeded_ids(options.id_seed)("sess_")  # the first one that the core makes of it
+        self._away = away
+        self._keeper = keeper
+        kept = options.kept
+        self._is_new = kept is None
+        # the first id that the core makes of the seed
+        self.id = seeded_ids(options.id_seed)("sess_") if kept is None else kept.state.session_id
         self._observers = tuple(make(self.id, options) for make in observers)
         self._inner_observers = tuple(one for one in self._observers if isinstance(one, InnerObserver))
         self._core = RealtimeSession(
@@ -159,6 +201,14 @@ class SessionThread:
     def start(self) -> None:
         self._metrics.watch_queues(self.id, self._queue_depths)
         self._thread.start()
+
+    def attach(self, outlet: Outlet) -> None:
+        """The client has another socket; what it sends there is offered to the inbox after this."""
+        self.inbox.put_behind_frames(_Attach(outlet))
+
+    def detach(self, outlet: Outlet) -> None:
+        """That socket of the client is lost."""
+        self.inbox.put_behind_frames(_Detach(outlet))
 
     def stop(self) -> None:
         """The connection is gone: everything in the works is stale. Does not wait."""
@@ -197,12 +247,21 @@ class SessionThread:
     def _run(self) -> None:
         core = self._core
         try:
-            self._step(Opened())
+            if self._is_new:
+                self._step(Opened())
             while not self.inbox.is_closed:
                 frames_wanted = core.ready_for_frames and self._recognizing.queue.has_room
-                wait_s = core.wait_s(time.monotonic())
+                wait_s = self._wait_s(time.monotonic())
                 happened = self.inbox.get(wait_s if frames_wanted or not core.ready_for_frames else 0.05, frames_wanted)
-                self._step(happened)
+                match happened:
+                    case _Attach(outlet):
+                        self._attach(outlet)
+                    case _Detach(outlet):
+                        self._detach(outlet)
+                    case _:
+                        self._step(happened)
+            if self._keeper is not None:
+                self._keeper.keep(core, time.monotonic())
         except Exception:
             log.exception("session %s: internal error", self.id)
             self._metrics.errors_total.labels("session").inc()
@@ -214,6 +273,22 @@ class SessionThread:
                 observer.closed()
             if self._decisions is not None:
                 self._decisions.close()
+
+    def _wait_s(self, now_s: float) -> float:
+        """Until something is due for the core or the journal."""
+        wait_s = min(self._core.wait_s(now_s), LONGEST_WAIT_S)
+        return wait_s if self._keeper is None else min(wait_s, self._keeper.wait_s(now_s))
+
+    def _attach(self, outlet: Outlet) -> None:
+        self._detach(self._outlet)
+        self._outlet = outlet
+        self._step(Attached())
+
+    def _detach(self, outlet: Outlet) -> None:
+        """Not when the client has come back before its first socket was known to be lost."""
+        if self._away is not None and outlet is self._outlet and outlet is not self._away:
+            self._outlet = self._away
+            self._step(Detached())
 
     def _step(self, happened: Happened) -> None:
         """One step of the core, and what it wants done."""
@@ -235,6 +310,10 @@ class SessionThread:
         self._perform(actions)
         self._steps += 1
         self._is_in_step = False
+        if self._keeper is not None:
+            if happened is not None or actions:
+                self._keeper.something_happened(now_s)
+            self._keeper.keep_if_due(self._core, now_s)
 
     def _record(self, line: bytes) -> None:
         if self._decisions is not None:
@@ -251,12 +330,23 @@ class SessionThread:
                 if event is not None:
                     frames.append(encode_event(event))
                 continue
+            if isinstance(action, OfferResume):
+                frames += self._offer()
+                continue
             if isinstance(action, Close) and frames:
                 self._outlet.send(frames)
                 frames = []
             self._do(action)
         if frames:
             self._outlet.send(frames)
+
+    def _offer(self) -> list[str]:
+        """The event with a token to come back with; none where the server offers none."""
+        offer = None if self._away is None else self._away.offer()
+        if offer is None:
+            return []
+        event = {"type": "s2s.session.resumable", "event_id": new_id("event_")}
+        return [encode_event({**event, "token": offer.token, "expires_in_s": offer.expires_in_s})]
 
     def _do(self, action: Action) -> None:
         match action:
@@ -297,7 +387,7 @@ class SessionThread:
                 self._recognizing = self._new_recognizer()
             case Close(code, reason):
                 self._outlet.close(code, reason)
-            case Send():
+            case Send() | OfferResume():
                 pass
             case _:
                 self._count(action)
@@ -361,7 +451,8 @@ class SessionThread:
     def _new_lane(self, name: LaneName) -> Lane:
         passages = self._passages if name == "main" else None
         label = f"{name}-{self.id}"
-        return Lane(self._engines, self._generations[name], self._report, self._lead_ms, label, passages)
+        tells_text = name == "main" and self._keeper is not None
+        return Lane(self._engines, self._generations[name], self._report, self._lead_ms, label, passages, tells_text)
 
     def _new_recognizer(self) -> StageThread[SpeechSegment | SpeechDropped, Transcript | StageFailed]:
         return StageThread(Recognizer(self._engines.asr), self._report, _never_stale, MAX_SPEECH_PIECES, self.id)
