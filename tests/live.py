@@ -72,26 +72,19 @@ class InProcessServer:
 class ServerProcess:
     """`talkover serve` with the embedded engines, as a user runs it."""
 
-    def __init__(
-        self,
-        log_path: Path,
-        overrides: Sequence[str] = (),
-        config: Path | None = None,
-        environ: Mapping[str, str] | None = None,
-    ) -> None:
-        """`environ`: variables beside those of this process, of which it gets none of Talkover's own."""
+    def __init__(self, log_path: Path, overrides: Sequence[str] = (), config: Path | None = None) -> None:
         self.log_path = log_path
         arguments = [argument for override in overrides for argument in ("--set", override)]
         arguments += [] if config is None else ["--config", str(config)]
         own = ("TALKOVER_", "OPENAI_")
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(own)}
+        environ = {name: value for name, value in os.environ.items() if not name.startswith(own)}
         with log_path.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "talkover", "serve", "--port", "0", *arguments],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=ROOT,
-                env=inherited | {"OMP_NUM_THREADS": "1"} | dict(environ or {}),
+                env=environ | {"OMP_NUM_THREADS": "1"},
             )
         self.host = ""
 

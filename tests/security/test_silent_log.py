@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,15 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
+from attacker import ask
 from chat_server import ChatServer, Connection
-from live import ServerProcess, eventually
-from recordings import silence, speech
+from fakes import LevelVad, ScriptedAsr, ToneTts
+from live import eventually
+from recordings import silence, tone
 from talkover.access.keys import digest_of
+from talkover.config import load_settings
+from talkover.engines import Engines
+from talkover.llm.openai_api import create
 from wire import WireClient
 
 MASTER, DESK = "master-key-7f3a9c51", "desk-key-0b8e2d64"
@@ -27,7 +34,7 @@ QUESTION, ANSWER = "Where is parcel Quetzalcoatl?", "Your parcel is in Ouagadoug
 RESULT, INSTRUCTIONS = "Antananarivo", "You work for Bartholomew."
 CALLER, DOCUMENT = "caller-zanzibar", "Vladivostok"
 SECRETS = (MASTER, DESK, LLM_KEY, TOOL_KEY, WRONG, "ek_")
-WORDS = ("Quetzalcoatl", "Ouagadougou", RESULT, "Bartholomew", CALLER, DOCUMENT, "talkover?", "parcel")
+WORDS = ("Quetzalcoatl", "Ouagadougou", RESULT, "Bartholomew", CALLER, DOCUMENT)
 
 
 def depot() -> FastAPI:
@@ -75,48 +82,53 @@ def refuses(connection: Connection, body: dict[str, Any]) -> None:
     connection.answer(401, {"error": {"message": f"Incorrect API key provided: {LLM_KEY}. {asked}"}})
 
 
-@pytest.mark.slow
-def test_a_conversation_leaves_no_word_and_no_key_in_the_log(tmp_path: Path, depot_url: str):
-    documents = tmp_path / "documents"
-    documents.mkdir()
-    (documents / "towns.md").write_text(f"# Towns\n\n{DOCUMENT} is a town.\n")
-    keys = f'[{{name = "desk", key_sha256 = "{digest_of(DESK).hex()}"}}]'
-    with ChatServer(looks_it_up, looks_it_up, looks_it_up, looks_it_up, refuses, models=("little",)) as chat:
-        overrides = [
-            f"llm.base_url={chat.url}", "llm.engine=openai", "llm.model=little", "llm.api_key_env=LLM_KEY",
+def test_a_conversation_leaves_no_word_and_no_key_in_the_log(
+    serve: Any, depot_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    """Of any logger, also those of libraries, at the level a server runs at."""
+    caplog.set_level(logging.INFO)
+    monkeypatch.setenv("LLM_KEY", LLM_KEY)
+    monkeypatch.setenv("TOOL_KEY", TOOL_KEY)
+    folder, uploads = tmp_path / "documents", tmp_path / "uploads"
+    folder.mkdir()
+    (folder / "towns.md").write_text(f"# Towns\n\n{DOCUMENT} is a town.\n")
+    with ExitStack() as stack:
+        chat = stack.enter_context(ChatServer(*[looks_it_up] * 6, refuses, models=("little",)))
+        model = [f"llm.base_url={chat.url}", "llm.model=little", "llm.api_key_env=LLM_KEY", "llm.max_retries=0"]
+        llm = create(load_settings(None, model, {}))
+        llm.warmup()
+        stack.callback(llm.close)
+        server = serve(
+            Engines(LevelVad(), ScriptedAsr(QUESTION), llm, ToneTts(5)),
             f'tools.openapi=[{{document = "{depot_url}/openapi.json", api_key_env = "TOOL_KEY"}}]',
-            f"access.keys={keys}", f"knowledge.path={documents}", "server.log_level=info",
-        ]  # fmt: skip
-        environ = {"TALKOVER_API_KEY": MASTER, "LLM_KEY": LLM_KEY, "TOOL_KEY": TOOL_KEY}
-        with ServerProcess(tmp_path / "server.log", overrides, environ=environ) as server:
-            session = {"instructions": INSTRUCTIONS, "s2s": {"version": 1, "events": [], "caller": CALLER}}
-            url = f"{server.http_url}/v1/realtime/client_secrets"
-            headers = {"Authorization": f"Bearer {DESK}"}
-            made = httpx.post(url, json={"session": session}, headers=headers, trust_env=False).json()
-            assert httpx.get(url, headers={"Authorization": f"Bearer {WRONG}"}, trust_env=False).status_code == 401
-            with WireClient(
-                server.ws_url, subprotocols=["realtime", f"openai-insecure-api-key.{made['value']}"], check=False
-            ) as client:
-                client.next()
-                client.ask(QUESTION)  # the tool answers
-                assert client.until("response.done", 30)["response"]["status"] == "completed"
-                client.ask(QUESTION)  # the tool fails
-                client.until("response.done", 30)
-                client.ask(QUESTION)  # the model does
-                assert client.until("response.done", 60)["response"]["status"] == "failed"
-                client.say(speech("what_is_talkover_slt"))
-                client.say(silence(1.0))
-                client.until("response.done", 60)
-                client.send_raw('{"type": "Quetzalcoatl"}')
-                client.round_trip()
-            upload = {"file": ("Vladivostok.md", f"# {DOCUMENT}\n\nA town.\n".encode())}
-            master = {"Authorization": f"Bearer {MASTER}"}
-            url = f"{server.http_url}/v1/documents"
-            assert httpx.post(url, files=upload, headers=master, trust_env=False).is_success
-            assert eventually(lambda: "closed" in server.log)
-            log = server.log
-    assert made["value"] not in log
-    assert " INFO session sess_" in log
-    assert len(chat.requests) >= 5, "the tool was not called"
-    lines = [line for line in log.splitlines() for word in (*SECRETS, *WORDS) if word.lower() in line.lower()]
-    assert not lines
+            f'access.keys=[{{name = "desk", key_sha256 = "{digest_of(DESK).hex()}"}}]',
+            f"knowledge.path={folder}", f"knowledge.uploads={uploads}", "knowledge.embeddings=none",
+            environ={"TALKOVER_API_KEY": MASTER},
+        )  # fmt: skip
+        assert ask(server, "/v1/models", {"Authorization": f"Bearer {WRONG}"}).status == 401
+        session = {"instructions": INSTRUCTIONS, "s2s": {"version": 1, "events": [], "caller": CALLER}}
+        headers = {"Authorization": f"Bearer {DESK}", "Content-Type": "application/json"}
+        body = json.dumps({"session": session}).encode()
+        made = json.loads(ask(server, "/v1/realtime/client_secrets", headers, method="POST", body=body).body)
+        offered = ["realtime", f"openai-insecure-api-key.{made['value']}"]
+        with WireClient(server.ws_url, subprotocols=offered, check=False) as client:
+            client.ask(QUESTION)  # the tool answers
+            assert client.until("response.done", 30)["response"]["status"] == "completed"
+            client.say(tone(0.6))
+            client.say(silence(1.0))  # by voice; the tool fails
+            client.until("response.done", 30)
+            while len(chat.requests) < 7:  # the last time, the model does
+                client.ask(QUESTION)
+                done = client.until("response.done", 30)
+            assert done["response"]["status"] == "failed"
+            client.send_raw('{"type": "Quetzalcoatl"}')
+            client.round_trip()
+        upload = {"file": (f"{DOCUMENT}.md", f"# {DOCUMENT}\n\nA town.\n".encode())}
+        master = {"Authorization": f"Bearer {MASTER}"}
+        added = httpx.post(f"{server.http_url}/v1/documents", files=upload, headers=master, trust_env=False)
+        assert added.is_success
+        assert eventually(lambda: server.realtime.active_sessions == 0)
+    log = "\n".join(map(logging.Formatter().format, caplog.records))  # with tracebacks
+    assert "session sess_" in log
+    assert [line for line in log.splitlines() for secret in SECRETS if secret in line] == []
+    assert [line for line in log.splitlines() for word in WORDS if word.lower() in line.lower()] == []

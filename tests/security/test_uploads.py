@@ -48,7 +48,7 @@ def upload(server: InProcessServer, path: str, name: str, content: bytes) -> Ans
 
 def archive(entries: dict[str, bytes]) -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
         for name, content in entries.items():
             packed.writestr(name, content)
     return buffer.getvalue()
@@ -56,7 +56,7 @@ def archive(entries: dict[str, bytes]) -> bytes:
 
 def pdf_bomb(megabytes: int) -> bytes:
     """One page whose content unpacks to so much."""
-    packer = zlib.compressobj(9)
+    packer = zlib.compressobj(1)
     content = b"".join(packer.compress(bytes(1 << 20)) for _ in range(megabytes)) + packer.flush()
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",
@@ -84,17 +84,15 @@ def audio(samples: np.ndarray, rate_hz: int, container: str) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize(
-    "name", ["../escape.md", "/etc/cron.d/x.md", "..\\escape.md", "%2e%2e/x.md", "a\x00.md", ".x.md"]
-)
-def test_a_document_is_written_nowhere_but_into_its_folder(serve, tmp_path: Path, name: str):
+def test_a_document_is_written_nowhere_but_into_its_folder(serve, tmp_path: Path):
     folder, uploads = tmp_path / "documents", tmp_path / "uploads"
     folder.mkdir()
     (folder / "open.md").write_text("# Open\n\nWe open at nine.\n")
     server = serve(
         fake_engines(), f"knowledge.path={folder}", f"knowledge.uploads={uploads}", "knowledge.embeddings=none"
     )
-    upload(server, "/v1/documents", name, b"# Escaped\n\nText.\n")
+    for name in ("../escape.md", "/etc/x.md", "..\\escape.md", "%2e%2e/x.md", "a\x00.md", ".x.md"):
+        upload(server, "/v1/documents", name, b"# Escaped\n\nText.\n")
     outside = [path for path in tmp_path.rglob("*") if path.is_file() and uploads not in path.parents]
     assert outside == [folder / "open.md"]
 
@@ -144,7 +142,7 @@ def test_frames_are_not_unpacked(serve):
 @pytest.mark.usefixtures("peak_mb")
 def test_a_word_document_that_unpacks_to_gigabytes_is_refused():
     bomb = archive({"word/document.xml": b"<w/>", **{f"word/media/{at}.bin": bytes(50 << 20) for at in range(5)}})
-    assert len(bomb) < 1 << 20
+    assert len(bomb) < 2 << 20
     with pytest.raises(Unreadable, match="unpacks to more"):
         load_document("bomb.docx", bomb)
 
@@ -160,8 +158,8 @@ def test_an_archive_that_lies_about_its_size_is_refused():
 
 @pytest.mark.usefixtures("peak_mb")
 def test_a_pdf_whose_page_unpacks_to_more_than_the_memory_is_refused():
-    bomb = pdf_bomb(600)
-    assert len(bomb) < 1 << 20
+    bomb = pdf_bomb(200)
+    assert len(bomb) < 2 << 20
     with pytest.raises(Unreadable):
         load_document("bomb.pdf", bomb)
 
