@@ -62,7 +62,8 @@ def ask(
     if body:
         all_headers["Content-Length"] = str(len(body))
     with dial(server, source) as connection:
-        connection.sendall(request(method, path, all_headers, body))
+        with suppress(ConnectionError):  # the server may have heard enough
+            connection.sendall(request(method, path, all_headers, body))
         return read_answer(connection)
 
 
