@@ -62,7 +62,7 @@ export const ADVICE = {
   },
   refused: {
     title: "The server refused the connection",
-    text: "It may not accept pages from this address (server.allowed_origins in its configuration).",
+    text: "Your key may have all the conversations it is allowed, or this page is not welcome here (server.allowed_origins).",
     action: "reconnect",
   },
   lost: {

@@ -14,6 +14,7 @@ import pytest
 import soundfile
 
 from talkover import __version__, doctor
+from talkover.access.keys import find_key, load_keys
 from talkover.config import Settings, load_settings
 from talkover.doctor import Check
 from talkover.resources import resource
@@ -50,6 +51,16 @@ sys.exit(f"loaded {heavy}" if heavy else 0)
     assert result.returncode == 0, result.stderr
     for command in ("serve", "say", "transcribe", "voices", "doctor", "talk", "bench", "models"):
         assert f" {command} " in result.stdout
+
+
+def test_a_key_is_shown_once_and_configured_by_its_digest(tmp_path: Path) -> None:
+    made = talkover("key", "desk")
+    key = made.stdout.strip()
+    assert key not in made.stderr
+    path = tmp_path / "talkover.toml"
+    path.write_text(made.stderr[made.stderr.index("[[access.keys]]") :])
+    (found,) = load_keys(None, load_settings(path, environ={}).access, {})
+    assert found == find_key([found], key)
 
 
 # ------------------------------------------------------------------------------------------------------------- serve

@@ -24,7 +24,7 @@ from talkover.access.addresses import networks
 from talkover.access.client_secrets import SecretSession
 from talkover.access.connections import ConnectionTable
 from talkover.access.exposure import exposure
-from talkover.access.http_protocol import GuardedHttpProtocol, Patience
+from talkover.access.http_protocol import WRITE_TIMEOUT_S, GuardedHttpProtocol, Patience
 from talkover.access.keys import load_keys
 from talkover.access.policy import Access
 from talkover.agent.call_tools import call_tools
@@ -370,7 +370,7 @@ def asgi_server(app: FastAPI, settings: Settings, started_at_s: float) -> uvicor
         access.max_connections,
         networks((*access.unlimited_addresses, *access.trusted_proxies)),
     )
-    http: Any = partial(GuardedHttpProtocol, table, Patience(access.header_timeout_s))
+    http: Any = partial(GuardedHttpProtocol, table, Patience(access.read_timeout_s, WRITE_TIMEOUT_S))
     config = uvicorn.Config(
         app,
         log_config=None,

@@ -128,8 +128,8 @@ class AccessSettings(Section):
     """addresses and networks whose requests, handshakes and connections are not counted"""
     trusted_proxies: tuple[str, ...] = ()
     """addresses and networks of proxies whose `X-Forwarded-For` is believed; empty: nobody's"""
-    header_timeout_s: Annotated[float, Field(gt=0, le=300)] = 10
-    """for the head of a request to be complete; its body then has to come at 16 KiB a second"""
+    read_timeout_s: Annotated[float, Field(gt=0, le=300)] = 10
+    """for the head of a request to be complete, and for its body to come up to 16 KiB a second"""
 
     @field_validator("unlimited_addresses", "trusted_proxies")
     @classmethod

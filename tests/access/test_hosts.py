@@ -1,38 +1,59 @@
-"""Keys and origins as pure decisions, and the middleware that applies them to REST."""
+"""Names and origins, as decisions."""
 
 import pytest
 
-from talkover.rest.auth import authorized, origin_allowed
+from talkover.access.hosts import HostRule, is_loopback, origin_allowed
+
+OPEN = HostRule(bound_to_loopback=False, has_keys=False)
+KEYED = HostRule(bound_to_loopback=False, has_keys=True)
+LOCAL = HostRule(bound_to_loopback=True, has_keys=False)
+PUBLIC_NAMES = ["evil.example", "evil.example:8000", "localhost.evil.example", "127.0.0.1.evil.example", "a.b"]
+NO_NAMES = ["", ":80", "a b", "user@localhost", "localhost/x", "localhost:port", "[::1", "localhost?x", "."]
+
+
+@pytest.mark.parametrize("host", PUBLIC_NAMES)
+def test_names_that_anyone_can_register_reach_no_server_without_keys(host: str) -> None:
+    assert not LOCAL.allows(host)
+    assert not OPEN.allows(host)
+    assert KEYED.allows(host)
+
+
+@pytest.mark.parametrize("host", ["192.168.1.7:8000", "[fd00::7]:8000", "talkover:8000", "desk.local", "x.internal"])
+def test_addresses_and_private_names_reach_a_server_on_the_network(host: str) -> None:
+    assert OPEN.allows(host)
+    assert KEYED.allows(host)
+    assert not LOCAL.allows(host)
+
+
+@pytest.mark.parametrize("rule", [OPEN, KEYED, LOCAL], ids=["open", "keyed", "local"])
+@pytest.mark.parametrize("host", ["localhost", "Localhost.:80", "127.0.0.1", "[::1]:9", "[::ffff:127.0.0.1]", None])
+def test_loopback_always_reaches(rule: HostRule, host: str | None) -> None:
+    assert rule.allows(host)
+
+
+@pytest.mark.parametrize("rule", [OPEN, KEYED, LOCAL], ids=["open", "keyed", "local"])
+@pytest.mark.parametrize("host", NO_NAMES)
+def test_what_is_no_name_reaches_nothing(rule: HostRule, host: str) -> None:
+    assert not rule.allows(host)
+
+
+def test_names_that_are_listed_come_on_top_and_with_keys_instead() -> None:
+    listed = ("voice.example", "*.eu.example")
+    for local, keyed in ((True, True), (True, False), (False, True), (False, False)):
+        rule = HostRule(local, keyed, listed)
+        assert rule.allows("voice.example:443")
+        assert rule.allows("a.eu.example")
+        assert not rule.allows("eu.example")
+        assert not rule.allows("evil.example")
+        assert HostRule(local, keyed, ("*",)).allows("evil.example")
 
 
 @pytest.mark.parametrize(
-    ("header", "expected"),
-    [
-        ("Bearer s3cret", True),
-        ("bearer s3cret", True),
-        ("Bearer  s3cret ", True),
-        ("Bearer s3cre", False),
-        ("Bearer s3crets", False),
-        ("Basic s3cret", False),
-        ("s3cret", False),
-        ("Bearer ", False),
-        ("Bearer schlüssel", False),
-        ("", False),
-        (None, False),
-    ],
+    ("host", "expected"),
+    [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False), ("desk", False)],
 )
-def test_bearer_key_must_match(header: str | None, expected: bool) -> None:
-    assert authorized(header, "s3cret") is expected
-
-
-@pytest.mark.parametrize("key", [None, ""])
-def test_without_a_key_everyone_is_authorized(key: str | None) -> None:
-    assert authorized(None, key)
-    assert authorized("Bearer anything", key)
-
-
-def test_key_may_hold_any_character() -> None:
-    assert authorized("Bearer schlüssel", "schlüssel")
+def test_where_a_server_is_bound(host: str, expected: bool) -> None:
+    assert is_loopback(host) is expected
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,13 @@ same origin as this server, in the eyes of the browser. `Host` then still says e
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 _DEFAULT_PORT = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+_NAME = re.compile(r"[a-z0-9._:-]+")
 _PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".home.arpa")
 """RFC 6761, 6762, 8375, and ICANN for `internal`: names that the public DNS gives to nobody"""
 
@@ -83,9 +85,8 @@ def _hostname(host: str) -> str | None:
         _ = parts.port
     except ValueError:
         return None
-    if parts.hostname is None or parts.netloc != host or "@" in host:
-        return None
-    return parts.hostname.removesuffix(".") or None
+    name = (parts.hostname or "").removesuffix(".")
+    return name if parts.netloc == host and "@" not in host and _NAME.fullmatch(name) else None
 
 
 def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

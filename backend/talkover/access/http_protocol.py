@@ -16,8 +16,6 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from talkover.access.connections import ConnectionTable
 
-BODY_GRACE_S = 20.0
-"""before the pace of a body counts"""
 MIN_BODY_BYTES_PER_S = 16 * 1024
 """a telephone on the edge of its network sends more"""
 WRITE_TIMEOUT_S = 60.0
@@ -38,9 +36,10 @@ _LATE = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0
 class Patience:
     """How long to wait for a client, in seconds."""
 
-    header_s: float
-    body_grace_s: float = BODY_GRACE_S
-    write_s: float = WRITE_TIMEOUT_S
+    read_s: float
+    """for the head of a request, and for its body to come up to `MIN_BODY_BYTES_PER_S`"""
+    write_s: float
+    """for a client to take some of its answer"""
 
 
 class UpgradedProtocol(Protocol):
@@ -118,7 +117,7 @@ class GuardedHttpProtocol(H11Protocol):
             if not self._in_body:
                 self._stop_reading_timer()
                 self._in_body = True
-                self._expect_within(self._patience.body_grace_s)
+                self._expect_within(self._patience.read_s)
         elif state is h11.IDLE and self.conn.trailing_data[0]:
             self._in_body = False
             if self._reading is None:
@@ -128,7 +127,7 @@ class GuardedHttpProtocol(H11Protocol):
 
     def _expect_head(self) -> None:
         self._in_body = False
-        self._expect_within(self._patience.header_s)
+        self._expect_within(self._patience.read_s)
 
     def _expect_within(self, seconds: float) -> None:
         self._due_s = self.loop.time() + seconds
@@ -138,7 +137,7 @@ class GuardedHttpProtocol(H11Protocol):
         """The time for head or body is over, unless what came of the body has bought some."""
         self._reading = None
         if self._in_body and self.flow.read_paused:  # it is we who do not read
-            self._expect_within(self._patience.body_grace_s)
+            self._expect_within(self._patience.read_s)
         elif (left_s := self._due_s - self.loop.time()) > 0:
             self._reading = self.loop.call_later(left_s, self._is_due)
         else:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from talkover.access.client_secrets import SecretSession
+from talkover.realtime.errors import ProtocolError
+from talkover.realtime.events import encode_event
 from talkover.realtime.fields import Field, JsonObject
 from talkover.realtime.ids import new_id
 from talkover.realtime.session import updated_settings
 from talkover.realtime.session_options import SessionOptions
+
+MAX_BYTES = 64 * 1024
+"""kept for each secret until it expires; a session under way may have more"""
 
 
 def secret_session(session: JsonObject, options: SessionOptions) -> SecretSession:
@@ -14,5 +19,10 @@ def secret_session(session: JsonObject, options: SessionOptions) -> SecretSessio
     named = Field(session, "session").get("model")
     model = None if named is None or named.is_null else named.string()
     settings = updated_settings(options.settings, session, options)
+    wire = settings.wire(new_id("sess_"), model or options.model, 0)
+    if (size := len(encode_event(wire))) > MAX_BYTES:
+        raise ProtocolError(
+            "invalid_value", f"session must encode to at most {MAX_BYTES} characters here, got {size}", "session"
+        )
     # The id is made anew for every session the secret opens, and so is when it ends; 0 is what OpenAI says, too.
-    return SecretSession(settings, model, settings.wire(new_id("sess_"), model or options.model, 0))
+    return SecretSession(settings, model, wire)

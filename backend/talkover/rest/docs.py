@@ -61,7 +61,8 @@ _REALTIME: dict[str, Any] = {
         "responses": {
             "101": {"description": "the socket is open"},
             "401": {"description": "the key is missing or wrong"},
-            "403": {"description": "a page of another origin"},
+            "403": {"description": "a page of another origin, a name that is not allowed, a key without this scope"},
+            "429": {"description": "as many sessions or requests as the key or the address may have; Retry-After"},
             "503": {"description": "every session is taken; Retry-After says when to try again"},
         },
     }

@@ -1,0 +1,188 @@
+"""What is uploaded: names that lead elsewhere, files that are more than they seem, and too much of everything."""
+
+from __future__ import annotations
+
+import io
+import tracemalloc
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from attacker import Answer, ask, dial, read_answer, request
+from fakes import fake_engines
+from live import InProcessServer
+from talkover.knowledge.loading import load_document
+from talkover.knowledge.unreadable import Unreadable
+from talkover.rest.audio_files import AudioTooLong, UnreadableAudio, read_audio
+from talkover.rest.limits import MAX_UPLOAD_MIB
+
+BOUNDARY = "x" * 20
+ROOM_MB = 400
+"""what one upload may take while it is read"""
+
+
+@pytest.fixture
+def peak_mb() -> Iterator[None]:
+    """Fails when the test takes more memory than one upload may."""
+    tracemalloc.start()
+    yield
+    peak = tracemalloc.get_traced_memory()[1] / 1e6
+    tracemalloc.stop()
+    assert peak < ROOM_MB, f"{peak:.0f} MB were taken"
+
+
+def upload(server: InProcessServer, path: str, name: str, content: bytes) -> Answer:
+    form = (
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
+        "Content-Type: application/octet-stream\r\n\r\n"
+    ).encode() + content + f"\r\n--{BOUNDARY}--\r\n".encode()  # fmt: skip
+    headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+    return ask(server, path, headers, method="POST", body=form)
+
+
+def archive(entries: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
+        for name, content in entries.items():
+            packed.writestr(name, content)
+    return buffer.getvalue()
+
+
+def pdf_bomb(megabytes: int) -> bytes:
+    """One page whose content unpacks to so much."""
+    packer = zlib.compressobj(1)
+    content = b"".join(packer.compress(bytes(1 << 20)) for _ in range(megabytes)) + packer.flush()
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 100 100] /Contents 4 0 R >>",
+        b"<< /Length %d /Filter /FlateDecode >>\nstream\n%s\nendstream" % (len(content), content),
+    ]
+    data, offsets = b"%PDF-1.7\n", []
+    for number, body in enumerate(objects, 1):
+        offsets.append(len(data))
+        data += b"%d 0 obj\n%s\nendobj\n" % (number, body)
+    table = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
+    count = len(objects) + 1
+    trailer = b"trailer << /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF" % (count, len(data))
+    return data + b"xref\n0 %d\n0000000000 65535 f \n" % count + table + trailer
+
+
+def audio(samples: np.ndarray, rate_hz: int, container: str) -> bytes:
+    """Written piece by piece: libsndfile's Vorbis encoder overruns its stack on long blocks."""
+    buffer = io.BytesIO()
+    channels = 1 if samples.ndim == 1 else samples.shape[1]
+    with soundfile.SoundFile(buffer, "w", rate_hz, channels, format=container) as file:
+        for at in range(0, len(samples), rate_hz * 10):
+            file.write(samples[at : at + rate_hz * 10])
+    return buffer.getvalue()
+
+
+def test_a_document_is_written_nowhere_but_into_its_folder(serve, tmp_path: Path):
+    folder, uploads = tmp_path / "documents", tmp_path / "uploads"
+    folder.mkdir()
+    (folder / "open.md").write_text("# Open\n\nWe open at nine.\n")
+    server = serve(
+        fake_engines(), f"knowledge.path={folder}", f"knowledge.uploads={uploads}", "knowledge.embeddings=none"
+    )
+    for name in ("../escape.md", "/etc/x.md", "..\\escape.md", "%2e%2e/x.md", "a\x00.md", ".x.md"):
+        upload(server, "/v1/documents", name, b"# Escaped\n\nText.\n")
+    outside = [path for path in tmp_path.rglob("*") if path.is_file() and uploads not in path.parents]
+    assert outside == [folder / "open.md"]
+
+
+def test_a_body_without_an_end_is_cut_off(serve):
+    """Its length is not declared: what is counted is what came."""
+    server = serve(fake_engines())
+    with dial(server) as connection:
+        head = {"Host": "localhost", "Transfer-Encoding": "chunked", "Content-Type": "application/json"}
+        connection.sendall(request("POST", "/v1/audio/speech", head))
+        piece = b"100000\r\n" + b" " * 0x100000 + b"\r\n"
+        with suppress(ConnectionError):
+            for _ in range(MAX_UPLOAD_MIB + 10):
+                connection.sendall(piece)
+        assert read_answer(connection).status in (413, 0)
+
+
+def test_a_declared_length_is_believed_before_anything_is_read(serve):
+    server = serve(fake_engines())
+    with dial(server) as connection:
+        connection.sendall(request("POST", "/v1/audio/speech", {"Host": "localhost", "Content-Length": str(10**12)}))
+        assert read_answer(connection).status == 413
+
+
+def test_a_packed_body_is_not_unpacked(serve):
+    server = serve(fake_engines())
+    packed = zlib.compress(b'{"input": "' + b"a" * 10_000_000 + b'"}')
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    answer = ask(server, "/v1/audio/speech", headers, method="POST", body=packed)
+    assert answer.status == 400
+
+
+def test_frames_are_not_unpacked(serve):
+    """A compressed frame of a kilobyte can hold a megabyte: the extension is not even negotiated."""
+    server = serve(fake_engines())
+    with dial(server) as connection:
+        connection.sendall(
+            b"GET /v1/realtime HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+            b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
+        )
+        answer = read_answer(connection)
+        assert answer.status == 101
+        assert "sec-websocket-extensions" not in answer.headers
+
+
+@pytest.mark.usefixtures("peak_mb")
+def test_a_word_document_that_unpacks_to_gigabytes_is_refused():
+    bomb = archive({"word/document.xml": b"<w/>", **{f"word/media/{at}.bin": bytes(50 << 20) for at in range(5)}})
+    assert len(bomb) < 2 << 20
+    with pytest.raises(Unreadable, match="unpacks to more"):
+        load_document("bomb.docx", bomb)
+
+
+@pytest.mark.usefixtures("peak_mb")
+def test_an_archive_that_lies_about_its_size_is_refused():
+    honest = archive({"word/document.xml": bytes(60 << 20)})
+    lying = honest.replace((60 << 20).to_bytes(4, "little"), (1000).to_bytes(4, "little"))
+    assert lying != honest
+    with pytest.raises(Unreadable):
+        load_document("bomb.docx", lying)
+
+
+@pytest.mark.usefixtures("peak_mb")
+def test_a_pdf_whose_page_unpacks_to_more_than_the_memory_is_refused():
+    bomb = pdf_bomb(200)
+    assert len(bomb) < 2 << 20
+    with pytest.raises(Unreadable):
+        load_document("bomb.pdf", bomb)
+
+
+@pytest.mark.usefixtures("peak_mb")
+@pytest.mark.parametrize("container", ["FLAC", "OGG"])
+def test_long_audio_in_a_small_file_stops_at_the_limit(container: str):
+    bomb = audio(np.zeros(8_000 * 600, np.float32), 8_000, container)
+    assert len(bomb) < 1 << 20
+    with pytest.raises(AudioTooLong):
+        read_audio(bomb, max_duration_s=10)
+
+
+@pytest.mark.usefixtures("peak_mb")
+def test_audio_of_a_thousand_channels_takes_no_more_memory_than_its_file():
+    """A block of so many frames would be a thousand times what it is for one voice."""
+    wide = audio(np.zeros((2_000, 1024), np.int16), 16_000, "WAV")
+    with suppress(UnreadableAudio):
+        assert read_audio(wide, max_duration_s=10).size <= 2_000
+
+
+@pytest.mark.parametrize("rate_hz", [1, 100, 4_000_000])
+def test_audio_of_an_absurd_rate_is_refused_or_read_and_nothing_else(rate_hz: int):
+    strange = audio(np.zeros(4_000, np.int16), rate_hz, "WAV")
+    with suppress(UnreadableAudio, AudioTooLong):
+        assert read_audio(strange, max_duration_s=900).size < 20_000_000
