@@ -25,10 +25,12 @@ from talkover.config import ConfigError, Settings
 from talkover.engines import Engine, Engines, EngineUnavailable, LlmEngine, TtsEngine, voice_library
 from talkover.knowledge.retriever import DocumentRetriever, create_retriever
 from talkover.log_format import configure_logging
+from talkover.loop_lag import watch_loop_lag
 from talkover.memory.store import MemoryStore, MemoryUnavailable, memory_file
 from talkover.metrics import Metrics
 from talkover.pipeline.passages import PassageOptions
 from talkover.realtime.behaviour import Manners
+from talkover.realtime.live_sessions import LiveSessions
 from talkover.realtime.server import RealtimeOptions, RealtimeServer
 from talkover.realtime.session_options import SessionOptions
 from talkover.realtime.settings import SessionSettings, TurnDetection
@@ -40,6 +42,7 @@ from talkover.rest.api import create_api
 from talkover.rest.auth import origin_allowed
 from talkover.rest.clip_transcripts import fill_transcripts
 from talkover.rest.health import Readiness
+from talkover.rest.sessions import sessions_router
 from talkover.tools.tool import Toolbox
 from talkover.tools.toolbox import load_toolbox
 from talkover.tracing import observers, open_tracing
@@ -149,6 +152,8 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
         raise ConfigError([f"session.voice: must be one of {names}, got {settings.session.voice!r}"])
     toolbox = build_toolbox(settings)
     memory = open_memory(settings)
+    slots = {"vad": engines.vad, "asr": engines.asr, "llm": engines.llm, "tts": engines.tts}
+    live = LiveSessions(metrics, server.max_sessions, {slot: engine.name for slot, engine in slots.items()})
     tracing = open_tracing(settings.tracing, chosen_engines(settings, environ)["llm"][0])
     realtime = RealtimeServer(
         RealtimeOptions(
@@ -160,7 +165,7 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
             max_frame_bytes=server.max_frame_mib << 20,
             max_backlog_bytes=int(server.max_backlog_mib * (1 << 20)),
             decision_log=settings.vad.decision_log,
-            observers=(*observers(tracing),),
+            observers=(live.observer, *observers(tracing)),
         ),
         engines,
         metrics,
@@ -181,6 +186,8 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
     app.state.toolbox = toolbox
     app.state.memory = memory
     app.state.tracing = tracing
+    app.state.metrics = metrics
+    app.include_router(sessions_router(live.snapshot))
 
     async def realtime_endpoint(websocket: WebSocket) -> None:
         await realtime.endpoint(websocket)
@@ -286,10 +293,13 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._app = app
         self._started_at_s = started_at_s
+        self._lag: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            metrics: Metrics = self._app.state.metrics
+            self._lag = asyncio.create_task(watch_loop_lag(metrics.event_loop_lag_seconds.observe))
             log.info("ready after %.1f s", time.monotonic() - self._started_at_s)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -299,6 +309,8 @@ class _Server(uvicorn.Server):
         if self._app.state.memory is not None:
             self._app.state.memory.close()
         await super().shutdown(sockets)
+        if self._lag is not None:
+            self._lag.cancel()
         if self._app.state.tracing is not None:
             await asyncio.to_thread(self._app.state.tracing.close)
 
