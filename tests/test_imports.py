@@ -20,6 +20,7 @@ LEFTMOST = (
     "models",
     "event_loop",
     "log_format",
+    "loop_lag",
     "spectra",
     "openai_endpoint",
     "process_tree",
@@ -31,7 +32,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("agent",),
     ("pipeline",),
     ("realtime", "rest"),
-    ("app", "tracing", "cli", "client", "doctor", "talk", "bench", "chaos", "__main__"),
+    ("app", "tracing", "top", "cli", "client", "doctor", "talk", "bench", "chaos", "__main__"),
 )
 LEVEL = {group: level for level, groups in enumerate(LEVELS) for group in groups}
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -35,6 +35,7 @@ from talkover.config import ConfigError, Settings
 from talkover.engines import Engine, Engines, EngineUnavailable, LlmEngine, TtsEngine, voice_library
 from talkover.knowledge.retriever import DocumentRetriever, create_retriever
 from talkover.log_format import configure_logging
+from talkover.loop_lag import watch_loop_lag
 from talkover.memory.store import MemoryStore, MemoryUnavailable, memory_file
 from talkover.metrics import Metrics
 from talkover.pipeline.passages import PassageOptions
@@ -43,6 +44,7 @@ from talkover.realtime.errors import ProtocolError
 from talkover.realtime.event_recorder import EventLogs
 from talkover.realtime.fields import JsonObject
 from talkover.realtime.journal import Journal, JournalUnavailable
+from talkover.realtime.live_sessions import LiveSessions
 from talkover.realtime.secret_session import secret_session
 from talkover.realtime.server import RealtimeOptions, RealtimeServer
 from talkover.realtime.session_options import SessionOptions
@@ -55,6 +57,7 @@ from talkover.rest.api import create_api
 from talkover.rest.clip_transcripts import fill_transcripts
 from talkover.rest.errors import ApiError
 from talkover.rest.health import Readiness
+from talkover.rest.sessions import sessions_router
 from talkover.tools.tool import Toolbox
 from talkover.tools.toolbox import load_toolbox
 from talkover.tracing import observers, open_tracing
@@ -167,6 +170,8 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
     memory = open_memory(settings)
     event_logs = open_event_logs(settings)
     session = _session_options(settings, engines, toolbox, memory)
+    slots = {"vad": engines.vad, "asr": engines.asr, "llm": engines.llm, "tts": engines.tts}
+    live = LiveSessions(metrics, server.max_sessions, {slot: engine.name for slot, engine in slots.items()})
     tracing = open_tracing(settings.tracing, chosen_engines(settings, environ)["llm"][0])
     journal = open_journal(settings, metrics)
     realtime = RealtimeServer(
@@ -178,7 +183,7 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
             max_backlog_bytes=int(server.max_backlog_mib * (1 << 20)),
             decision_log=settings.vad.decision_log,
             stuck_after_s=server.stuck_after_s,
-            observers=(*(() if event_logs is None else (event_logs,)), *observers(tracing)),
+            observers=(live.observer, *(() if event_logs is None else (event_logs,)), *observers(tracing)),
             resume_window_s=settings.resume.window_s,
             journal=journal,
         ),
@@ -212,6 +217,8 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
     app.state.event_logs = event_logs
     app.state.tracing = tracing
     app.state.journal = journal
+    app.state.metrics = metrics
+    app.include_router(sessions_router(live.snapshot))
 
     async def realtime_endpoint(websocket: WebSocket) -> None:
         await realtime.endpoint(websocket)
@@ -339,10 +346,13 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._app = app
         self._started_at_s = started_at_s
+        self._lag: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            metrics: Metrics = self._app.state.metrics
+            self._lag = asyncio.create_task(watch_loop_lag(metrics.event_loop_lag_seconds.observe))
             log.info("ready after %.1f s", time.monotonic() - self._started_at_s)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -355,6 +365,8 @@ class _Server(uvicorn.Server):
         if self._app.state.event_logs is not None:
             await asyncio.to_thread(self._app.state.event_logs.close)
         await super().shutdown(sockets)
+        if self._lag is not None:
+            self._lag.cancel()
         if self._app.state.tracing is not None:
             await asyncio.to_thread(self._app.state.tracing.close)
 

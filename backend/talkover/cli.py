@@ -400,6 +400,12 @@ def talk(context: typer.Context) -> None:
 
 
 @app.command(context_settings=_PASSED_ON)
+def top(context: typer.Context) -> None:
+    """Watch a running server: sessions, latencies, queues, load."""
+    _delegate("talkover.top", context)
+
+
+@app.command(context_settings=_PASSED_ON)
 def bench(context: typer.Context) -> None:
     """Measure latency, barge-in and capacity over the real socket; `bench asr`: a recogniser on recordings; `bench
     duplex`: who yields to whom, and how soon; `bench retrieval`: how often the right passage is found; `bench soak`:

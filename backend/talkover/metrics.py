@@ -279,7 +279,7 @@ class Metrics:
         )
         threads = Gauge("talkover_threads", "Threads of the process", registry=registry)
         threads.set_function(threading.active_count)
-        ProcessCollector(registry=registry)
+        self._process = ProcessCollector(registry=registry)
         GCCollector(registry=registry)
         self._queues: dict[str, Callable[[], Mapping[str, int]]] = {}
         self._states: Callable[[], Mapping[str, int]] = dict[str, int]
@@ -320,6 +320,21 @@ class Metrics:
             for queue, depth in probe().items():
                 fullest[queue] = max(depth, fullest.get(queue, 0))
         return fullest
+
+    def process(self) -> dict[str, float | None]:
+        """What the process uses; None where the platform does not tell."""
+        known = {family.name: family.samples[0].value for family in self._process.collect()}
+        return {
+            "cpu_s": known.get("process_cpu_seconds"),
+            "resident_bytes": known.get("process_resident_memory_bytes"),
+            "open_files": known.get("process_open_fds"),
+            "threads": threading.active_count(),
+        }
+
+    def waiting(self) -> int:
+        """Callers in the waiting queue."""
+        (family,) = self.sessions_waiting.collect()
+        return round(family.samples[0].value)
 
     def render(self) -> tuple[bytes, str]:
         """The text exposition and its content type."""

@@ -185,7 +185,7 @@ class TurnTracer:
         newest = self._newest
         events = self._early if newest is None or newest.response_id not in self._answers else newest.events
         match action:
-            case BargedIn():
+            case BargedIn() if events is not self._early:
                 events.append(SpanEvent("barge_in", now_s))
             case Hold(on):
                 events.append(SpanEvent("held" if on else "released", now_s))
@@ -230,6 +230,9 @@ class TurnTracer:
         if turn.item_id is not None:
             _remember(self._traces, turn.item_id, trace)
         answer.turn = turn
+        if turn.interrupted_at_ms is not None:
+            heard: dict[str, Attribute] = {"talkover.interrupted_at_ms": turn.interrupted_at_ms}
+            answer.events.append(SpanEvent("interrupted", now_s, heard))
         audible_s = _at_s(turn, "first_audible")
         is_cut = turn.status == "cancelled" or audible_s is None
         answer.heard_until_s = now_s if is_cut or audible_s is None else max(now_s, audible_s + turn.audio_ms / 1000)
@@ -249,9 +252,11 @@ class TurnTracer:
             if self._traced.with_content:
                 span = replace(span, attributes={**span.attributes, **self._content(answer, answer.turn)})
             children = (*span.children, *answer.tools)
-            span = replace(span, events=(*span.events, *answer.events), children=children)
-            start_s = min(span.start_s, *(child.start_s for child in children)) if children else span.start_s
-            self._emit(trace, replace(span, start_s=start_s))
+            parts = (*span.children, *answer.tools)
+            start_s = min((span.start_s, *(part.start_s for part in parts)))
+            end_s = max((span.end_s, *(part.end_s for part in parts)))
+            events = (*span.events, *answer.events)
+            self._emit(trace, replace(span, start_s=start_s, end_s=end_s, events=events, children=parts))
 
     def _content(self, answer: _Answer, turn: TurnMetrics) -> dict[str, Attribute]:
         said = self._said.get(turn.item_id or "", "")
