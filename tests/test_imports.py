@@ -29,6 +29,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("agent",),
     ("pipeline",),
     ("realtime", "rest"),
+    ("recording",),
     ("app", "cli", "client", "doctor", "talk", "bench", "__main__"),
 )
 LEVEL = {group: level for level, groups in enumerate(LEVELS) for group in groups}

@@ -28,11 +28,13 @@ from talkover.memory.store import MemoryStore, MemoryUnavailable, memory_file
 from talkover.metrics import Metrics
 from talkover.pipeline.passages import PassageOptions
 from talkover.realtime.behaviour import Manners
+from talkover.realtime.observer import MakeObserver
 from talkover.realtime.server import RealtimeOptions, RealtimeServer
 from talkover.realtime.session_options import SessionOptions
 from talkover.realtime.settings import SessionSettings, TurnDetection
 from talkover.realtime.tool_runs import ToolLimits
 from talkover.realtime.transport import LingeringProtocol
+from talkover.recording.writer import RecordingWriter
 from talkover.registry import Slot, create_engine
 from talkover.resources import knowledge_folder, resource
 from talkover.rest.api import create_api
@@ -147,6 +149,8 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
         raise ConfigError([f"session.voice: must be one of {names}, got {settings.session.voice!r}"])
     toolbox = build_toolbox(settings)
     memory = open_memory(settings)
+    recordings = open_recordings(settings, metrics)
+    observers: list[MakeObserver] = [] if recordings is None else [recordings.observer]
     realtime = RealtimeServer(
         RealtimeOptions(
             session=_session_options(settings, engines, toolbox, memory),
@@ -157,6 +161,7 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
             max_frame_bytes=server.max_frame_mib << 20,
             max_backlog_bytes=int(server.max_backlog_mib * (1 << 20)),
             decision_log=settings.vad.decision_log,
+            observers=observers,
         ),
         engines,
         metrics,
@@ -176,6 +181,7 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
     app.state.realtime = realtime
     app.state.toolbox = toolbox
     app.state.memory = memory
+    app.state.recordings = recordings
 
     async def realtime_endpoint(websocket: WebSocket) -> None:
         await realtime.endpoint(websocket)
@@ -207,6 +213,17 @@ def open_memory(settings: Settings) -> MemoryStore | None:
         return MemoryStore(memory_file(memory.path), memory.keep_days, memory.max_notes)
     except MemoryUnavailable as error:
         raise ConfigError([str(error)]) from error
+
+
+def open_recordings(settings: Settings, metrics: Metrics) -> RecordingWriter | None:
+    """What records calls; None when they are not recorded. Raises ConfigError."""
+    recording = settings.recording
+    if recording.path is None:
+        return None
+    try:
+        return RecordingWriter(recording, metrics)
+    except OSError as error:
+        raise ConfigError([f"recording.path: {recording.path} cannot be used: {error}"]) from error
 
 
 def _session_options(
@@ -247,6 +264,7 @@ def _session_options(
         memory=memory,
         memory_tools=tuple(tool.definition for tool in toolbox.tools if tool.name in for_callers),
         history_tokens=None if engines.llm.name == "embedded" else settings.llm.history_tokens,
+        recording=None if settings.recording.path is None else settings.recording.consent,
         greeting=settings.agent.greeting,
         resolve_voice=lambda name: voice_called(engines.tts, name),
         info={
@@ -293,6 +311,8 @@ class _Server(uvicorn.Server):
         await asyncio.to_thread(self._app.state.toolbox.close)
         if self._app.state.memory is not None:
             self._app.state.memory.close()
+        if self._app.state.recordings is not None:
+            await asyncio.to_thread(self._app.state.recordings.close)
         await super().shutdown(sockets)
 
 

@@ -132,6 +132,12 @@ class Metrics:
             registry=registry,
         )
         self.errors_total = Counter("talkover_errors", "Failures by stage", ["stage"], registry=registry)
+        self.recordings_total = Counter(
+            "talkover_recordings",
+            "Recordings of calls by how they ended: complete, erased (the user refused), broken",
+            ["outcome"],
+            registry=registry,
+        )
         self.stale_dropped_total = Counter(
             "talkover_stale_dropped", "Messages of an older generation thrown away", registry=registry
         )

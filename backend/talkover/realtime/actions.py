@@ -13,6 +13,7 @@ from talkover.messages import (
     SpeechSegment,
     TurnQuestion,
     VoiceQuestion,
+    Word,
 )
 from talkover.metrics import Timeline
 from talkover.realtime.fields import JsonObject
@@ -194,6 +195,35 @@ class StageError:
     stage: str
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """For those who look on: the user heard no more than this of a message."""
+
+    item_id: str
+    heard_chars: int
+    played_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Voiced:
+    """For those who look on: when words of a message sound, counted from its first sample."""
+
+    item_id: str
+    words: tuple[Word, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """For those who look on: whether the call may be recorded from now on."""
+
+    on: bool
+    erase: bool = False
+    """the user refused: what has been recorded is deleted"""
+
+
+Shown = Heard | Voiced | Record
+"""what only observers are told of"""
+
 Counted = ResponseFinished | TurnFinished | BargedIn | WentOn | Speculated | Interjected | StaleDropped | StageError
 """what only the metrics and the log are told of"""
 
@@ -213,6 +243,7 @@ Action = (
     | ReplaceRecognizer
     | Close
     | Commit
+    | Shown
     | Counted
 )
 

@@ -57,6 +57,7 @@ from talkover.realtime.hearing import Hearing
 from talkover.realtime.ids import new_id
 from talkover.realtime.items import ContentPart, Item
 from talkover.realtime.listening import Listening
+from talkover.realtime.recording_notice import RecordingNotice
 from talkover.realtime.server_tools import ServerTools
 from talkover.realtime.session_options import SessionOptions
 from talkover.realtime.settings import ResponseOptions, ResponsePlan, SessionSettings
@@ -125,8 +126,9 @@ class RealtimeSession:
         self._situation.expect_for(options.settings.server_tools)
         self._call = Call(options.greeting)
         self._listening = Listening(options.manners, answers, turns, receiver, extension, outbox, self._plan)
+        self._notice = RecordingNotice(options.recording, conversation, extension, outbox)
         self._floor = Floor(
-            conversation, turns, answers, self._tools, self._call, self._listening, extension, self._plan
+            conversation, turns, answers, self._tools, self._call, self._notice, self._listening, extension, self._plan
         )
         self._early_work = EarlyWork(options, conversation, turns, answers, outbox, self._plan)
         self._hearing = Hearing(
@@ -244,6 +246,8 @@ class RealtimeSession:
             case SessionUpdate():
                 self._update(event.session, now_s)
                 self._call.configured(now_s)
+                s2s = self._settings.s2s
+                self._notice.configured(None if s2s is None else s2s.recording, now_s)
             case ItemCreate():
                 self._create_item(event, now_s)
             case ItemRetrieve(item_id=item_id):
@@ -284,6 +288,9 @@ class RealtimeSession:
         if asks_for_echo_cancellation(updated) and self._options.echo_canceller is None:
             message = "'server' needs vad.echo_canceller in the server's configuration; must be 'client' here"
             raise ProtocolError("invalid_value", message, "session.s2s.echo_cancellation")
+        if updated.s2s is not None and updated.s2s.recording and self._options.recording is None:
+            message = "true needs recording.path in the server's configuration; must be false here"
+            raise ProtocolError("invalid_value", message, "session.s2s.recording")
         self._settings = updated
         self._outbox.send({"type": "session.updated", "session": self._session_wire()})
         if updated.s2s != before.s2s:
@@ -300,6 +307,8 @@ class RealtimeSession:
     def _create_item(self, event: ItemCreate, now_s: float) -> None:
         item = event.item
         self._floor.user_wrote()
+        if item.role == "user" and item.type == "message":
+            self._notice.user_wrote(item.text)
         previous = self._conversation.create(item, event.previous_item_id)
         for event_type in ("conversation.item.added", "conversation.item.done"):
             self._outbox.send({"type": event_type, "previous_item_id": previous, "item": item.wire()})
@@ -329,6 +338,7 @@ class RealtimeSession:
     def _open(self, now_s: float) -> None:
         self._expires_s = now_s + self._options.lifetime_s
         self._call.opened(now_s)
+        self._notice.opened(now_s)
         self._outbox.send({"type": "session.created", "session": self._session_wire()})
 
     def _lane_full(self, response_id: str, now_s: float) -> None:

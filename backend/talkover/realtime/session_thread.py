@@ -44,11 +44,13 @@ from talkover.realtime.actions import (
     Close,
     Commit,
     Counted,
+    Heard,
     Hold,
     Interjected,
     LaneName,
     LookUp,
     Recognize,
+    Record,
     ReplaceLane,
     ReplaceRecognizer,
     Respond,
@@ -62,6 +64,7 @@ from talkover.realtime.actions import (
     Summarize,
     TurnFinished,
     UseMemory,
+    Voiced,
     WentOn,
 )
 from talkover.realtime.events import encode_event
@@ -259,7 +262,7 @@ class SessionThread:
                 self._recognizing = self._new_recognizer()
             case Close(code, reason):
                 self._outlet.close(code, reason)
-            case Send():
+            case Send() | Heard() | Voiced() | Record():
                 pass
             case _:
                 self._count(action)
