@@ -97,12 +97,14 @@ class AgentTrack:
     def _queue(self, now: int) -> _Run:
         """The run that audio sent now belongs to."""
         last = self._runs[-1] if self._runs else None
-        if last is not None and not last.ended:
-            if last.start is None or (not self._is_paused and last.start + last.size >= now):
-                return last
+        if last is not None and not last.ended and (last.start is None or self._plays_on(last, now)):
+            return last
         run = _Run(None if self._is_paused else max(now, self._ends()))
         self._runs.append(run)
         return run
+
+    def _plays_on(self, run: _Run, now: int) -> bool:
+        return not self._is_paused and run.start is not None and run.start + run.size >= now
 
     def paused(self, now: int) -> None:
         """The client stops at the sample, to go on from there."""
@@ -206,7 +208,7 @@ class AgentTrack:
             if audible[0][1] < ends and run.start >= self._written:
                 run.start += ends - audible[0][1]
                 audible = list(self._audible(run))
-            ends = max(ends, max(start + size for _, start, size in audible))
+            ends = max(ends, *(start + size for _, start, size in audible))
 
     def _placed(self, item_id: str, span: Span) -> None:
         spans = self._spans.setdefault(item_id, [])

@@ -47,12 +47,15 @@ class _Voice:
 class CallRecording:
     """Of one session. Times are seconds of its monotonic clock; `happened` and `decided` come in their order."""
 
-    def __init__(self, call: str, notice: str, opened_s: float, input_format: AudioFormat) -> None:
-        """`notice`: what the user is told before it begins."""
+    def __init__(
+        self, call: str, notice: str, opened_s: float, input_format: AudioFormat, pre_roll_ms: int = 0
+    ) -> None:
+        """`notice`: what the user is told before it begins. `pre_roll_ms`: turns begin so long before the voice."""
         self.caller: str | None = None
         self.is_on = False
         self._call = call
         self._notice = notice
+        self._pre_roll_ms = pre_roll_ms
         self._opened_s = opened_s
         self._user = UserTrack(input_format)
         self._agent = AgentTrack()
@@ -209,21 +212,21 @@ class CallRecording:
             started_at=self._started_at,
             duration_ms=_ms(self._taken - base),
             notice=self._notice,
-            items=tuple(item for item in items if _is_recorded(item, unrecorded_ms)),
+            items=tuple(item for item in items if self._is_recorded(item, unrecorded_ms)),
             unrecorded_ms=unrecorded_ms,
             finished=finished,
             fault=fault,
         )
 
+    def _is_recorded(self, item: transcript.TranscriptItem, unrecorded_ms: Sequence[tuple[int, int]]) -> bool:
+        """Whether all of it was recorded: what was said in part before or beside that may hold what was not."""
+        begins_ms = item.start_ms + (self._pre_roll_ms if item.who == "user" and not item.typed else 0)
+        return begins_ms >= 0 and not any(
+            begins_ms < end_ms and item.end_ms >= start_ms for start_ms, end_ms in unrecorded_ms
+        )
+
     def _position(self, at_s: float) -> int:
         return round((at_s - self._opened_s) * RATE_HZ)
-
-
-def _is_recorded(item: transcript.TranscriptItem, unrecorded_ms: Sequence[tuple[int, int]]) -> bool:
-    """Whether all of it belongs to the recording: what was said in part before or beside it may hold what is not."""
-    return item.start_ms >= 0 and not any(
-        item.start_ms < end_ms and item.end_ms >= start_ms for start_ms, end_ms in unrecorded_ms
-    )
 
 
 def _audio_format(wire: JsonObject) -> AudioFormat:

@@ -120,7 +120,7 @@ class ConversationNotes:
     # ------------------------------------------------------------------------------------------------- transcript
 
     def items(self, track: AgentTrack, base: int, until: int) -> list[TranscriptItem]:
-        """What was said between two positions, in order of time; `base` is the zero of its times.
+        """What was said up to a position, in order of time; `base` is the zero of its times.
 
         `track` knows what was heard of the agent up to `until`.
         """
@@ -136,17 +136,19 @@ class ConversationNotes:
         sources = tuple(self._sources.get(note.response_id, ()))
         start = note.start or 0
         if note.typed:
-            at_ms = _ms(start - base)
-            return TranscriptItem(item_id, "agent", at_ms, at_ms, note.text, typed=True, sources=sources)
+            written_ms = _ms(start - base)
+            return TranscriptItem(item_id, "agent", written_ms, written_ms, note.text, typed=True, sources=sources)
         played = sum(span.size for span in spans)
         heard = note.heard_chars
         if heard is None and played < track.sent_samples(item_id):
             heard = _heard_chars(note, played, track.sent_samples(item_id))
         text = note.text if heard is None else note.text[:heard].rstrip()
+
+        def at_ms(item_ms: float) -> int:
+            return _ms(_clock(spans, item_ms) - base)
+
         words = [
-            SpokenWord(
-                word.start, word.end, _ms(_clock(spans, word.start_ms) - base), _ms(_clock(spans, word.end_ms) - base)
-            )
+            SpokenWord(word.start, word.end, at_ms(word.start_ms), at_ms(word.end_ms))
             for word in note.words
             if word.end <= len(text)
         ]

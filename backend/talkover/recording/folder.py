@@ -61,9 +61,7 @@ class RecordingsFolder:
 
     def calls(self, now_s: float) -> list[StoredCall]:
         """The newest first; `now_s` since the epoch."""
-        return sorted(
-            (_stored(folder, now_s) for folder in self._folders()), key=lambda call: call.folder, reverse=True
-        )
+        return [_stored(folder, now_s) for folder in sorted(self._folders(), reverse=True)]
 
     def older_than(self, days: float, now_s: float) -> Iterator[Path]:
         """Folders of calls that began so long ago."""

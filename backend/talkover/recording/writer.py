@@ -158,7 +158,13 @@ class RecordingWriter:
 
     def observer(self, session_id: str, options: SessionOptions) -> RecordedCall:
         """For a session that begins."""
-        recording = CallRecording(session_id, options.recording or "", self.clock(), options.settings.input_format)
+        recording = CallRecording(
+            session_id,
+            options.recording or "",
+            self.clock(),
+            options.settings.input_format,
+            options.pre_roll_ms,
+        )
         call = RecordedCall(self, session_id, recording)
         with self._calls_lock:
             self._calls.append(call)
@@ -271,7 +277,6 @@ class RecordingWriter:
         call.is_finished = True
         if call.fault is not None:
             log.warning("session %s: its recording stopped: %s", call.id, call.fault)
-        self._metrics.recordings_total.labels("complete" if call.fault is None else "broken").inc()
         try:
             if files is not None and files.sound is not None:
                 files.sound.close()
@@ -279,6 +284,7 @@ class RecordingWriter:
                 write_transcript(files.folder, call.recording.transcript(True, call.fault))
         except (OSError, soundfile.SoundFileError) as error:
             log.debug("session %s: its recording could not be finished: %s", call.id, error)
+        self._metrics.recordings_total.labels("complete" if call.fault is None else "broken").inc()
 
     def _erase(self, call: RecordedCall) -> None:
         """The user refused: nothing is kept; once."""
