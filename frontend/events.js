@@ -106,6 +106,7 @@
  *   | {type: "s2s.tool.failed", call_id: string, name: string, elapsed_ms?: number, error?: string}
  *   | {type: "s2s.handover", reason: string}
  *   | {type: "s2s.call.ended"}
+ *   | {type: "s2s.recording.updated", recording: boolean, reason: string}
  *   | {type: "s2s.playback.gain", gain: number, ramp_ms: number, reason: string}
  *   | {type: "s2s.playback.pause", fade_ms: number}
  *   | {type: "s2s.playback.resume", fade_ms: number}

@@ -67,6 +67,7 @@ export const EXTENSION_EVENTS = Object.freeze([
   "decisions",
   "state",
   "call",
+  "recording",
 ]);
 
 const STORAGE_KEY = "talkover.settings";
