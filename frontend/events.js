@@ -108,6 +108,7 @@
  *   | {type: "s2s.call.ended"}
  *   | {type: "s2s.session.resumable", token: string, expires_in_s: number}
  *   | SessionResumed
+ *   | {type: "s2s.recording.updated", recording: boolean, reason: string}
  *   | {type: "s2s.playback.gain", gain: number, ramp_ms: number, reason: string}
  *   | {type: "s2s.playback.pause", fade_ms: number}
  *   | {type: "s2s.playback.resume", fade_ms: number}

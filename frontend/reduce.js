@@ -63,6 +63,7 @@ const CONNECTION = {
       playback: { ...settled.playback, gain: 1, paused: false },
       connection,
       session: null,
+      recorded: false,
       responseId: null,
       speech: { itemId: null, speaking: false, cutIn: false, awaitingAnswer: false },
       microphone: { ...state.microphone, muted: event.status !== "closed" && state.microphone.muted },
@@ -77,6 +78,7 @@ const CONNECTION = {
     ...state,
     server: { engines: event.engines, notes: event.notes ?? [] },
   }),
+  "s2s.recording.updated": (state, event) => ({ ...state, recorded: event.recording }),
   "page.round_trip": (state, event) => ({
     ...state,
     roundTripMs: state.roundTripMs === null ? event.ms : Math.min(state.roundTripMs, event.ms),

@@ -68,6 +68,7 @@ export const EXTENSION_EVENTS = Object.freeze([
   "state",
   "call",
   "resume",
+  "recording",
 ]);
 
 const STORAGE_KEY = "talkover.settings";

@@ -57,6 +57,7 @@
  * @property {{id: string, interruptible: boolean} | null} session
  * @property {{engines: Record<string, string>, notes: string[]}} server
  * @property {{status: "off" | "asking" | "on" | "failed", muted: boolean, problem: Problem | null}} microphone
+ * @property {boolean} recorded what is said now is recorded
  * @property {{itemId: string | null, speaking: boolean, cutIn: boolean, awaitingAnswer: boolean}} speech the user's
  * @property {string | null} responseId the active response
  * @property {{itemId: string | null, playedMs: number, reportedMs: number, gain: number, paused: boolean, underruns: number}} playback
@@ -79,6 +80,7 @@ export const INITIAL = {
   connection: { status: "idle", attempt: 0, retryInMs: null, problem: null },
   session: null,
   server: { engines: {}, notes: [] },
+  recorded: false,
   microphone: { status: "off", muted: false, problem: null },
   speech: { itemId: null, speaking: false, cutIn: false, awaitingAnswer: false },
   responseId: null,

@@ -70,6 +70,7 @@ export class View {
     this.keyForm = byId("key-form", HTMLFormElement);
     this.notices = byId("notices", HTMLElement);
     this.engines = byId("engines", HTMLElement);
+    this.recording = byId("recording", HTMLElement);
     this.captions = new CaptionsView(byId("captions", HTMLElement), byId("latest", HTMLButtonElement));
     this.latency = new LatencyView();
     this.decisions = new DecisionsView(actions.tune);
@@ -96,6 +97,7 @@ export class View {
     if (before?.connection !== state.connection || before.microphone !== state.microphone) this.#drawProblem(state);
     if (before?.notices !== state.notices) this.#drawNotices(state);
     if (before?.server !== state.server) this.#drawEngines(state);
+    this.recording.hidden = !state.recorded;
     this.captions.draw(state);
     this.latency.draw(state.turns);
     this.decisions.draw(state.decisions);

@@ -32,6 +32,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("agent",),
     ("pipeline",),
     ("realtime", "rest"),
+    ("recording",),
     ("app", "tracing", "top", "cli", "client", "doctor", "talk", "bench", "chaos", "__main__"),
 )
 LEVEL = {group: level for level, groups in enumerate(LEVELS) for group in groups}

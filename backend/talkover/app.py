@@ -45,12 +45,14 @@ from talkover.realtime.event_recorder import EventLogs
 from talkover.realtime.fields import JsonObject
 from talkover.realtime.journal import Journal, JournalUnavailable
 from talkover.realtime.live_sessions import LiveSessions
+from talkover.realtime.observer import MakeObserver
 from talkover.realtime.secret_session import secret_session
 from talkover.realtime.server import RealtimeOptions, RealtimeServer
 from talkover.realtime.session_options import SessionOptions
 from talkover.realtime.settings import SessionSettings, TurnDetection
 from talkover.realtime.tool_runs import ToolLimits
 from talkover.realtime.transport import LingeringProtocol
+from talkover.recording.writer import RecordingWriter
 from talkover.registry import Slot, create_engine
 from talkover.resources import knowledge_folder, resource
 from talkover.rest.api import create_api
@@ -174,6 +176,12 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
     live = LiveSessions(metrics, server.max_sessions, {slot: engine.name for slot, engine in slots.items()})
     tracing = open_tracing(settings.tracing, chosen_engines(settings, environ)["llm"][0])
     journal = open_journal(settings, metrics)
+    recordings = open_recordings(settings, metrics)
+    looking_on: list[MakeObserver] = [live.observer, *observers(tracing)]
+    if event_logs is not None:
+        looking_on.append(event_logs)
+    if recordings is not None:
+        looking_on.append(recordings.observer)
     realtime = RealtimeServer(
         RealtimeOptions(
             session=session,
@@ -183,7 +191,7 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
             max_backlog_bytes=int(server.max_backlog_mib * (1 << 20)),
             decision_log=settings.vad.decision_log,
             stuck_after_s=server.stuck_after_s,
-            observers=(live.observer, *(() if event_logs is None else (event_logs,)), *observers(tracing)),
+            observers=looking_on,
             resume_window_s=settings.resume.window_s,
             journal=journal,
         ),
@@ -219,6 +227,7 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
     app.state.journal = journal
     app.state.metrics = metrics
     app.include_router(sessions_router(live.snapshot))
+    app.state.recordings = recordings
 
     async def realtime_endpoint(websocket: WebSocket) -> None:
         await realtime.endpoint(websocket)
@@ -274,6 +283,17 @@ def open_journal(settings: Settings, metrics: Metrics) -> Journal | None:
         raise ConfigError([str(error)]) from error
 
 
+def open_recordings(settings: Settings, metrics: Metrics) -> RecordingWriter | None:
+    """What records calls; None when they are not recorded. Raises ConfigError."""
+    recording = settings.recording
+    if recording.path is None:
+        return None
+    try:
+        return RecordingWriter(recording, metrics)
+    except OSError as error:
+        raise ConfigError([f"recording.path: {recording.path} cannot be used: {error}"]) from error
+
+
 def _session_options(
     settings: Settings, engines: Engines, toolbox: Toolbox, memory: MemoryStore | None
 ) -> SessionOptions:
@@ -312,6 +332,7 @@ def _session_options(
         memory=memory,
         memory_tools=tuple(tool.definition for tool in toolbox.tools if tool.name in for_callers),
         history_tokens=None if engines.llm.name == "embedded" else settings.llm.history_tokens,
+        recording=None if settings.recording.path is None else settings.recording.consent,
         greeting=settings.agent.greeting,
         resolve_voice=lambda name: voice_called(engines.tts, name),
         info={
@@ -362,8 +383,9 @@ class _Server(uvicorn.Server):
         for store in (self._app.state.memory, self._app.state.journal):
             if store is not None:
                 store.close()
-        if self._app.state.event_logs is not None:
-            await asyncio.to_thread(self._app.state.event_logs.close)
+        for writer in (self._app.state.event_logs, self._app.state.recordings):
+            if writer is not None:
+                await asyncio.to_thread(writer.close)
         await super().shutdown(sockets)
         if self._lag is not None:
             self._lag.cancel()

@@ -441,6 +441,12 @@ def memory(context: typer.Context) -> None:
     import_module("talkover.memory.command").app(context.args, prog_name=f"talkover {context.info_name}")
 
 
+@app.command(context_settings=_PASSED_ON)
+def recordings(context: typer.Context) -> None:
+    """Recordings of calls: list, export, delete."""
+    import_module("talkover.recording.command").app(context.args, prog_name=f"talkover {context.info_name}")
+
+
 def _delegate(module: str, context: typer.Context) -> None:
     """Run `command` of `module`, which has options of its own, with the arguments that are left."""
     single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

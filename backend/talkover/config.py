@@ -371,6 +371,21 @@ class ResumeSettings(Section):
     none: nothing is written"""
 
 
+class RecordingSettings(Section):
+    """Whether calls are recorded: two channels of sound and a transcript."""
+
+    path: Path | None = None
+    """folder for them, made when missing; none: nothing is recorded"""
+    consent: Annotated[str, Field(max_length=1000)] | None = None
+    """sentence that tells the user, spoken before anything is recorded; empty: nothing is said, where the law or
+    another notice allows it. Must be set where `path` is"""
+    keep_days: Annotated[int, Field(ge=1, le=3650)] = 30
+    """older recordings are deleted at the start and once a day"""
+    format: Literal["flac", "wav"] = "flac"
+    min_free_mib: Annotated[int, Field(ge=0, le=1_000_000)] = 500
+    """recordings stop, and calls go on, when the disk has less left"""
+
+
 class AgentSettings(Section):
     greeting: Annotated[str, Field(max_length=1000)] = ""
     """what the agent opens a conversation with; empty: it waits"""
@@ -512,6 +527,7 @@ class Settings(Section):
     agent: AgentSettings = AgentSettings()
     memory: MemorySettings = MemorySettings()
     resume: ResumeSettings = ResumeSettings()
+    recording: RecordingSettings = RecordingSettings()
     tools: ToolsSettings = ToolsSettings()
     search: SearchSettings = SearchSettings()
     tracing: TracingSettings = TracingSettings()
@@ -567,6 +583,7 @@ _PATH_KEYS = (
     ("tts", "voice_folder"),
     ("memory", "path"),
     ("resume", "path"),
+    ("recording", "path"),
 )
 _MODEL_KEYS = (
     ("asr", "model"),
@@ -648,4 +665,8 @@ def _contradictions(settings: Settings) -> list[str]:
         problems.append(f"knowledge.path: must be a folder, got {str(settings.knowledge.path)!r}")
     if settings.knowledge.vectors == "qdrant" and settings.knowledge.qdrant_url is None:
         problems.append("knowledge.qdrant_url: must be set where knowledge.vectors is 'qdrant'")
+    if settings.recording.path is not None and settings.recording.consent is None:
+        problems.append(
+            "recording.consent: must be set where recording.path is: what the user is told, or an empty text"
+        )
     return problems

@@ -239,6 +239,12 @@ class Metrics:
         self.stuck_total = Counter(
             "talkover_stuck", "Sessions, or the event loop, that the watchdog found stuck", ["what"], registry=registry
         )
+        self.recordings_total = Counter(
+            "talkover_recordings",
+            "Recordings of calls by how they ended: complete, erased (the user refused), broken",
+            ["outcome"],
+            registry=registry,
+        )
         self.stale_dropped_total = Counter(
             "talkover_stale_dropped", "Messages of an older generation thrown away", registry=registry
         )

@@ -12,6 +12,7 @@ from talkover.messages import (
     SpeechSegment,
     TurnQuestion,
     VoiceQuestion,
+    Word,
 )
 from talkover.metrics import TurnMetrics
 from talkover.realtime.fields import JsonObject
@@ -212,6 +213,35 @@ class StageError:
     stage: str
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """For those who look on: the user heard no more than this of a message."""
+
+    item_id: str
+    heard_chars: int
+    played_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Voiced:
+    """For those who look on: when words of a message sound, counted from its first sample."""
+
+    item_id: str
+    words: tuple[Word, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """For those who look on: whether the call may be recorded from now on."""
+
+    on: bool
+    erase: bool = False
+    """the user refused: what has been recorded is deleted"""
+
+
+Shown = Heard | Voiced | Record
+"""what only observers are told of"""
+
 Counted = (
     ResponseFinished
     | TurnFinished
@@ -243,6 +273,7 @@ Action = (
     | Close
     | Commit
     | OfferResume
+    | Shown
     | Counted
 )
 

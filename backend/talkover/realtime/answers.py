@@ -80,7 +80,7 @@ class Answers:
         self._watchdog_s = watchdog_s
         self._aside_active: Response | None = None
         self._aside_waiting: deque[Response] = deque()
-        self.spoken = Spoken(conversation, extension)
+        self.spoken = Spoken(conversation, extension, outbox)
         self.yielding = Yielding(self.spoken, outbox, extension, main)
         self.speculation = Speculation(conversation, outbox, main, next_id)
         self.interjections = Interjections(outbox, aside, next_id)

@@ -185,6 +185,10 @@ class Extension:
             }
         )
 
+    def recording(self, on: bool, reason: str) -> None:
+        """Whether what is said is recorded from now on."""
+        self._outbox.send({"type": "s2s.recording.updated", "recording": on, "reason": reason})
+
     def call_ended(self) -> None:
         """The agent hangs up; the connection is closed next."""
         if self.wants("call"):

@@ -21,6 +21,8 @@ from talkover.realtime.extension import Extension
 from talkover.realtime.listening import Listening
 from talkover.realtime.owed import Owed, unheard_text
 from talkover.realtime.phrases import METADATA_KEY, remark
+from talkover.realtime.recording_notice import RecordingNotice
+from talkover.realtime.recording_refusal import says_only_that
 from talkover.realtime.response import Response
 from talkover.realtime.server_tools import ServerTools
 from talkover.realtime.settings import ResponsePlan
@@ -38,6 +40,7 @@ class Floor:
         answers: Answers,
         tools: ServerTools,
         call: Call,
+        notice: RecordingNotice,
         listening: Listening,
         extension: Extension,
         outbox: Outbox,
@@ -49,6 +52,7 @@ class Floor:
         self._answers = answers
         self._tools = tools
         self._call = call
+        self._notice = notice
         self._listening = listening
         self._extension = extension
         self._outbox = outbox
@@ -82,6 +86,9 @@ class Floor:
         answers = reason is None
         self._listening.heard(text or "", self._language_of(turn))
         quiet_since_s = turn.timeline.at_s("speech_end") or now_s
+        if self._notice.user_said(text or ""):
+            self._answers.speculation.discard()
+            answers = answers and not says_only_that(text or "")
         if is_addressed and self._is_for_tools(text or "", quiet_since_s) and answers:
             self._answers.speculation.discard()
             self._leave(self._due, "for_tools")
@@ -147,6 +154,11 @@ class Floor:
         self._due = None
         self._begin(plan, timeline, None, now_s)
 
+    @property
+    def insists(self) -> bool:
+        """What the agent says now is not stopped by talking over it."""
+        return self._notice.insists
+
     def nothing_due(self) -> None:
         """The client cancelled what it was to be answered with."""
         self._leave(self._due, "cancelled")
@@ -203,6 +215,13 @@ class Floor:
         return self.can_prepare and not self._user_speaks
 
     @property
+    def _is_line_free(self) -> bool:
+        """As `is_free`, whether or not an answer is due."""
+        answers = self._answers
+        busy = answers.active is not None or answers.yielding.is_undecided or self._turns.is_awaiting
+        return not busy and not self._user_speaks
+
+    @property
     def can_prepare(self) -> bool:
         """Nothing is being answered, awaited, undecided or due: what the user is saying may be answered next."""
         answers = self._answers
@@ -224,7 +243,8 @@ class Floor:
             self._listening.due_s,
             self._idle_prompt_at_s(),
             self._tools.deadline_s(self.is_free, sounds_until_s),
-            self._call.deadline_s(self.is_free, sounds_until_s),
+            self._notice.deadline_s(self._is_line_free),
+            None if self._notice.is_pending else self._call.deadline_s(self.is_free, sounds_until_s),
         ]
         return [at_s for at_s in deadlines if at_s is not None]
 
@@ -242,9 +262,23 @@ class Floor:
             self._silence.prompted()
             prompt_idle_user()
             self._begin(self._plan(), _requested(now_s), None, now_s)
+        self._tell_of_recording(now_s)
         self._answer_if_due(now_s)
         self._speak_for_tools(now_s)
         return self._go_through_call(now_s) or self._listen(now_s)
+
+    def _tell_of_recording(self, now_s: float) -> None:
+        """That the call is going to be recorded, or is not any more; before all else there is to say."""
+        text = self._notice.step(self._is_line_free, self._answers.sounds_until_s, self._listening.language, now_s)
+        if text is None:
+            return
+        self._answers.speculation.discard()
+        answering = self._answering
+        plan = replace(self._plan(), metadata={METADATA_KEY: "recording"})
+        response = self._begin(plan, _requested(now_s), None, now_s, text)
+        response.is_interjection = True
+        self._notice.begun(response)
+        self._answering = answering
 
     def _answer_if_due(self, now_s: float) -> None:
         if self._due is None or self._answers.active is not None or self._turns.is_awaiting or self._user_speaks:
@@ -269,7 +303,9 @@ class Floor:
 
     def _go_through_call(self, now_s: float) -> str | None:
         """Greet, hand over to a human, hang up."""
-        has_begun = self._conversation.last_id is not None
+        if self._notice.is_pending:
+            return None
+        has_begun = any(not entry.is_interjection for entry in self._conversation.newest_first())
         match self._call.step(self.is_free, has_begun, self._answers.sounds_until_s, now_s):
             case Greet(text):
                 self._begin(

@@ -124,7 +124,7 @@ class Hearing:
     def step(self, now_s: float) -> None:
         """Hear a bounded piece of what was pushed."""
         detection = self._turns.settings.turn_detection
-        may_interrupt = detection is None or detection.interrupt_response
+        may_interrupt = (detection is None or detection.interrupt_response) and not self._floor.insists
         audible = self._answers.spoken.is_audible(now_s)
         dialogue = self._situation.dialogue(*self._answers.spoken_ms(now_s))
         far_end = self._answers.spoken.far_end

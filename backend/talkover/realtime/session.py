@@ -61,6 +61,7 @@ from talkover.realtime.items import ContentPart, Item
 from talkover.realtime.listening import Listening
 from talkover.realtime.owed import Owed
 from talkover.realtime.parameters import ResolveVoice
+from talkover.realtime.recording_notice import RecordingNotice
 from talkover.realtime.server_tools import ServerTools
 from talkover.realtime.session_options import SessionOptions
 from talkover.realtime.settings import ResponseOptions, ResponsePlan, SessionSettings
@@ -159,6 +160,7 @@ class RealtimeSession:
         self._situation = Situation(conversation)
         self._situation.expect_for(options.settings.server_tools)
         self._call = Call(options.greeting)
+        self._notice = RecordingNotice(options.recording, conversation, self._extension, outbox)
         self._assemble(Receiver(sounds, record, 0.0 if kept is None else kept.state.input_ms), 0.0)
         if kept is not None:
             self._restore(kept)
@@ -178,7 +180,16 @@ class RealtimeSession:
         manners = (s2s and s2s.manners) or options.manners
         self._listening = Listening(manners, answers, turns, receiver, extension, outbox, self._plan)
         self._floor = Floor(
-            conversation, turns, answers, self._tools, self._call, self._listening, extension, outbox, self._plan
+            conversation,
+            turns,
+            answers,
+            self._tools,
+            self._call,
+            self._notice,
+            self._listening,
+            extension,
+            outbox,
+            self._plan,
         )
         self._early_work = EarlyWork(options, conversation, turns, answers, outbox, self._plan)
         self._hearing = Hearing(
@@ -339,6 +350,8 @@ class RealtimeSession:
             case SessionUpdate():
                 self._update(event.session, now_s)
                 self._call.configured(now_s)
+                s2s = self._settings.s2s
+                self._notice.configured(None if s2s is None else s2s.recording, now_s)
             case ItemCreate():
                 self._create_item(event, now_s)
             case ItemRetrieve(item_id=item_id):
@@ -404,6 +417,8 @@ class RealtimeSession:
     def _create_item(self, event: ItemCreate, now_s: float) -> None:
         item = event.item
         self._floor.user_wrote()
+        if item.role == "user" and item.type == "message":
+            self._notice.user_wrote(item.text)
         previous = self._conversation.create(item, event.previous_item_id)
         for event_type in ("conversation.item.added", "conversation.item.done"):
             self._outbox.send({"type": event_type, "previous_item_id": previous, "item": item.wire()})
@@ -433,6 +448,7 @@ class RealtimeSession:
     def _open(self, now_s: float) -> None:
         self._expires_s = now_s + self._options.lifetime_s
         self._call.opened(now_s)
+        self._notice.opened(now_s)
         before = self._settings
         self._settings = self._options.begins_with or before
         self._outbox.send({"type": "session.created", "session": self._session_wire()})
@@ -512,6 +528,9 @@ def updated_settings(settings: SessionSettings, patch: JsonObject, options: Sess
     if asks_for_echo_cancellation(updated) and options.echo_canceller is None:
         message = "'server' needs vad.echo_canceller in the server's configuration; must be 'client' here"
         raise ProtocolError("invalid_value", message, "session.s2s.echo_cancellation")
+    if updated.s2s is not None and updated.s2s.recording and options.recording is None:
+        message = "true needs recording.path in the server's configuration; must be false here"
+        raise ProtocolError("invalid_value", message, "session.s2s.recording")
     return updated
 
 

@@ -49,6 +49,8 @@ class SessionOptions:
     """remembers callers who consent; None: nobody"""
     memory_tools: tuple[FunctionTool, ...] = ()
     """offered where it is known who calls"""
+    recording: str | None = None
+    """calls are recorded, and this is what a user is told of it first; empty: nothing; None: they are not"""
     greeting: str = ""
     """what the agent opens a conversation with; empty: it waits"""
     echo_canceller: Callable[[], EchoCanceller] | None = None

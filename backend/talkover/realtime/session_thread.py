@@ -47,12 +47,14 @@ from talkover.realtime.actions import (
     Close,
     Commit,
     Counted,
+    Heard,
     Hold,
     Interjected,
     LaneName,
     LookUp,
     OfferResume,
     Recognize,
+    Record,
     ReplaceLane,
     ReplaceRecognizer,
     Respond,
@@ -67,6 +69,7 @@ from talkover.realtime.actions import (
     TurnFinished,
     TurnLeft,
     UseMemory,
+    Voiced,
     WentOn,
 )
 from talkover.realtime.events import encode_event
@@ -387,7 +390,7 @@ class SessionThread:
                 self._recognizing = self._new_recognizer()
             case Close(code, reason):
                 self._outlet.close(code, reason)
-            case Send() | OfferResume():
+            case Send() | OfferResume() | Heard() | Voiced() | Record():
                 pass
             case _:
                 self._count(action)

@@ -49,6 +49,7 @@ S2S_EVENTS = (
     "tools",
     "call",
     "resume",
+    "recording",
 )
 """groups of events of the extension that a client can ask for"""
 BARGE_IN_MS = (64, 2000)
@@ -77,6 +78,8 @@ class S2s:
     """voice that makes the agent yield, 64 to 2000; None: as the server is configured"""
     manners: Manners | None = None
     """None: as the server is configured"""
+    recording: bool | None = None
+    """false: nothing is recorded meanwhile; None: as the server is configured"""
 
     def wire(self) -> JsonObject:
         """What the client opted in to; what it has not set is left out."""
@@ -89,6 +92,8 @@ class S2s:
             wire["barge_in_ms"] = self.barge_in_ms
         if self.manners is not None:
             wire["manners"] = manners_wire(self.manners)
+        if self.recording is not None:
+            wire["recording"] = self.recording
         return wire
 
 
@@ -274,6 +279,8 @@ def _s2s(field: Field, current: S2s | None) -> S2s | None:
         merged = replace(merged, barge_in_ms=None if barge_in.is_null else barge_in.integer(*BARGE_IN_MS))
     if (manners := field.find("manners")) is not None:
         merged = replace(merged, manners=None if manners.is_null else read_manners(manners, merged.manners))
+    if (recording := field.find("recording")) is not None:
+        merged = replace(merged, recording=None if recording.is_null else recording.boolean())
     return merged
 
 

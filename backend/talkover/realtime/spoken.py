@@ -6,6 +6,7 @@ from talkover.audio import AudioFormat, WireDecoder
 from talkover.messages import WireAudio
 from talkover.pipeline.far_end import FarEnd
 from talkover.pipeline.ledger import Playback
+from talkover.realtime.actions import Heard, Outbox, Voiced
 from talkover.realtime.conversation import Conversation
 from talkover.realtime.errors import ProtocolError
 from talkover.realtime.extension import Extension
@@ -20,13 +21,14 @@ MAX_AHEAD_MS = 1000
 class Spoken:
     """Sends audio, follows its playback, and keeps the heard ledger of every message."""
 
-    def __init__(self, conversation: Conversation, extension: Extension) -> None:
+    def __init__(self, conversation: Conversation, extension: Extension, outbox: Outbox) -> None:
         self.playback = Playback()
         """of the conversation; what is said aside sounds beside it"""
         self.far_end: FarEnd | None = None
         """follows what is played where an echo canceller needs it"""
         self._conversation = conversation
         self._extension = extension
+        self._outbox = outbox
         self._far_decoder: WireDecoder | None = None
         self._sent_audio = SentAudio()
         self._said_aside = SaidAside()
@@ -41,6 +43,8 @@ class Spoken:
         message_id = response.message_id
         if message_id is not None:
             self._extension.words(response.id, message_id, words)
+            if words:
+                self._outbox.act(Voiced(message_id, words))
             if is_main:
                 self._follow_far_end(response, audio, now_s)
                 self.playback.sent(message_id, audio.duration_ms, now_s)
@@ -102,6 +106,7 @@ class Spoken:
             return
         entry.heard_chars = entry.ledger.heard_chars(played_ms)
         self._extension.heard(item_id, entry.heard_text, entry.heard_chars, round(played_ms))
+        self._outbox.act(Heard(item_id, entry.heard_chars, played_ms))
 
     def truncate(self, item_id: str, audio_end_ms: int, now_s: float) -> int:
         """The client says how much of an item it played. Returns the position, clamped. Raises ProtocolError."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Literal
 
+from talkover.vad.bounds import clamped
+
 Distance = Literal["near", "aside", "too_quiet"]
 
 ABSOLUTE_FLOOR_DBFS = -60.0
@@ -56,13 +58,13 @@ class Loudness:
 
     def hear_noise(self, level_dbfs: float) -> None:
         """The level of a frame without voice."""
-        level = _clamped(level_dbfs, self.QUIETEST_DBFS, self.LOUDEST_FLOOR_DBFS)
+        level = clamped(level_dbfs, self.QUIETEST_DBFS, self.LOUDEST_FLOOR_DBFS)
         share = self.FALL if level < self.noise_floor_dbfs else self.RISE
         self.noise_floor_dbfs += share * (level - self.noise_floor_dbfs)
 
     def hear_user(self, level_dbfs: float) -> None:
         """The mean level of an utterance that began while the agent was silent."""
-        level = _clamped(level_dbfs, self.QUIETEST_DBFS, 0.0)
+        level = clamped(level_dbfs, self.QUIETEST_DBFS, 0.0)
         if self.user_level_dbfs is None:
             self.user_level_dbfs = level
         is_distant = level < self.user_level_dbfs - ASIDE_DB
@@ -74,7 +76,7 @@ class Loudness:
 
     def hear_echo(self, level_dbfs: float) -> None:
         """The mean level of a sound that said what the agent had just said."""
-        level = _clamped(level_dbfs, self.QUIETEST_DBFS, 0.0)
+        level = clamped(level_dbfs, self.QUIETEST_DBFS, 0.0)
         if self.echo_dbfs is None:
             self.echo_dbfs = level
         self.echo_dbfs += self.ECHO_SHARE * (level - self.echo_dbfs)
@@ -82,9 +84,5 @@ class Loudness:
 
 def mean_dbfs(mean: float, level: float, share: float) -> float:
     """The mean of power, `share` of it the newest level; levels beyond -120 and 20 dB full scale count as these."""
-    before, newest = (10 ** (_clamped(each, -120.0, 20.0) / 10) for each in (mean, level))
+    before, newest = (10 ** (clamped(each, -120.0, 20.0) / 10) for each in (mean, level))
     return 10 * math.log10((1 - share) * before + share * newest)
-
-
-def _clamped(level_dbfs: float, low: float, high: float) -> float:
-    return low if math.isnan(level_dbfs) else min(max(level_dbfs, low), high)

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from talkover.vad.bounds import clamped
 from talkover.vad.expectation import ANYTHING, Expectation
 from talkover.vad.lexical import looks_finished
 from talkover.vad.prosody import Ending
@@ -82,7 +83,7 @@ def finished_probability(features: EndFeatures) -> float:
 
 def _trust(confidence: float | None) -> float:
     """How much words count, 0 to 1: misheard ones lean anywhere."""
-    return 1.0 if confidence is None else _clamped((confidence - UNSURE_BELOW) / (SURE_FROM - UNSURE_BELOW), 0.0, 1.0)
+    return 1.0 if confidence is None else clamped((confidence - UNSURE_BELOW) / (SURE_FROM - UNSURE_BELOW), 0.0, 1.0)
 
 
 def silence_needed_ms(features: EndFeatures, patience: Patience) -> float:
@@ -100,7 +101,7 @@ def wait_ms(probability: float, patience: Patience, usual_pause_ms: float | None
     unknown_ms = patience.unknown_ms
     if usual_pause_ms is not None:
         wanted_ms = usual_pause_ms * ABOVE_USUAL_PAUSE
-        unknown_ms = _clamped(wanted_ms, unknown_ms * LEAST_SHARE, unknown_ms * MOST_SHARE)
+        unknown_ms = clamped(wanted_ms, unknown_ms * LEAST_SHARE, unknown_ms * MOST_SHARE)
         unknown_ms = max(unknown_ms, patience.finished_ms)
     if probability >= 0.5:
         bound_ms, share = patience.finished_ms, (probability - 0.5) / (SURELY_FINISHED - 0.5)
@@ -138,7 +139,7 @@ def voice_log_odds(ending: Ending) -> float:
     if ending.steady_ms >= HESITATION_MS and abs(ending.slope_st_per_s) < LEVEL_ST_PER_S:
         return -VOICE_LIMIT
     odds = -0.08 * (ending.pitch_st + 1.5) - 0.03 * (ending.level_db - 0.5)
-    return _clamped(odds, -VOICE_LIMIT, VOICE_LIMIT)
+    return clamped(odds, -VOICE_LIMIT, VOICE_LIMIT)
 
 
 VOICE_LIMIT = 0.4
@@ -150,8 +151,8 @@ def model_log_odds(opinion: ModelOpinion) -> float:
     It has heard a fraction of a second of silence; how long the silence has become since is what the wait is about, so
     that after `MODEL_FADED_MS` only that counts.
     """
-    fresh = 1 - _clamped(opinion.age_ms / MODEL_FADED_MS, 0.0, 1.0)
-    return fresh * _clamped(logit(opinion.probability), -MODEL_LIMIT, MODEL_LIMIT)
+    fresh = 1 - clamped(opinion.age_ms / MODEL_FADED_MS, 0.0, 1.0)
+    return fresh * clamped(logit(opinion.probability), -MODEL_LIMIT, MODEL_LIMIT)
 
 
 MODEL_LIMIT = 2.5
@@ -166,7 +167,3 @@ LEVEL_ST_PER_S = 6.0
 def logit(probability: float) -> float:
     clipped = min(max(probability, 1e-3), 1 - 1e-3)
     return math.log(clipped / (1 - clipped))
-
-
-def _clamped(value: float, low: float, high: float) -> float:
-    return min(max(value, low), high)
