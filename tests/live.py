@@ -110,6 +110,12 @@ class ServerProcess:
         finally:
             self._process.kill()
 
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
     @property
     def pid(self) -> int:
         return self._process.pid

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
@@ -22,12 +24,14 @@ from talkover.agent.desk_responder import at_desk, configured_hours, desk_clock
 from talkover.agent.memory_tools import memory_tools
 from talkover.agent.persona import with_persona
 from talkover.config import ConfigError, Settings
-from talkover.engines import Engine, Engines, EngineUnavailable, LlmEngine, TtsEngine, voice_library
+from talkover.engines import Engine, Engines, EngineUnavailable, LlmEngine, TtsEngine, slots, voice_library
 from talkover.knowledge.retriever import DocumentRetriever, create_retriever
 from talkover.memory.store import MemoryStore, MemoryUnavailable, memory_file
-from talkover.metrics import Metrics
+from talkover.metrics import Metrics, Stage
 from talkover.pipeline.passages import PassageOptions
+from talkover.realtime.admission import AdmissionLimits
 from talkover.realtime.behaviour import Manners
+from talkover.realtime.calibration import calibrated
 from talkover.realtime.server import RealtimeOptions, RealtimeServer
 from talkover.realtime.session_options import SessionOptions
 from talkover.realtime.settings import SessionSettings, TurnDetection
@@ -50,7 +54,7 @@ log = logging.getLogger(__name__)
 
 SWITCH_INTERVAL_S = 0.001
 """how long a busy Python thread may keep others waiting; the default of 5 ms adds up over the stages of a turn"""
-
+SESSIONS_UNMEASURED = 16
 
 NO_MODEL_NOTE = (
     "No language model is connected: answers come from the documents. "
@@ -131,29 +135,40 @@ def build_retriever(settings: Settings, llm: LlmEngine) -> DocumentRetriever:
     return retriever
 
 
-def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] | None = None) -> FastAPI:
+def create_app(
+    settings: Settings, engines: Engines, environ: Mapping[str, str] | None = None, measure: bool = False
+) -> FastAPI:
     """The ASGI app: page, Realtime socket, REST endpoints, health and metrics.
 
-    `app.state.realtime` is the socket side.
+    `app.state.realtime` is the socket side. `measure`: find out how many sessions this machine carries, where the
+    settings do not say it.
     """
     environ = os.environ if environ is None else environ
     settings = with_persona(settings)
     engines = replace(engines, llm=at_desk(engines.llm, settings.agent))
     server = settings.server
     key = environ.get(server.api_key_env) or None
-    metrics = Metrics(server.max_sessions)
     if voice_called(engines.tts, settings.session.voice) is None:
         names = ", ".join([*(voice.id for voice in engines.tts.voices()), *engines.tts.aliases()])
         raise ConfigError([f"session.voice: must be one of {names}, got {settings.session.voice!r}"])
     toolbox = build_toolbox(settings)
     memory = open_memory(settings)
+    session = _session_options(settings, engines, toolbox, memory)
+    max_sessions = SESSIONS_UNMEASURED if server.max_sessions == "auto" else server.max_sessions
+    if server.max_sessions == "auto" and measure:
+        carried = calibrated(engines, session)
+        log.info("%s", carried)
+        max_sessions = carried.sessions
+    metrics = Metrics(max_sessions)
     realtime = RealtimeServer(
         RealtimeOptions(
-            session=_session_options(settings, engines, toolbox, memory),
+            session=session,
             api_key=key,
             origin_allowed=lambda origin, host: origin_allowed(origin, host, server.allowed_origins),
             lead_ms=settings.session.output_lead_ms,
-            max_sessions=server.max_sessions,
+            admission=AdmissionLimits(max_sessions, server.max_waiting, server.max_wait_s),
+            max_lag_s=None if server.max_lag_ms is None else server.max_lag_ms / 1000,
+            local_stages=_local_stages(engines),
             max_frame_bytes=server.max_frame_mib << 20,
             max_backlog_bytes=int(server.max_backlog_mib * (1 << 20)),
             decision_log=settings.vad.decision_log,
@@ -171,7 +186,7 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
         metrics=metrics,
         retriever=engines.retriever,
         max_document_bytes=settings.knowledge.max_upload_mib << 20,
-        readiness=lambda: Readiness(True, realtime.active_sessions, server.max_sessions),
+        readiness=lambda: Readiness(True, realtime.active_sessions, max_sessions, realtime.refuses),
     )
     app.state.realtime = realtime
     app.state.toolbox = toolbox
@@ -184,6 +199,12 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
     app.add_api_websocket_route("/realtime", realtime_endpoint)
     app.mount("/", StaticFiles(directory=resource("frontend"), html=True), name="page")
     return app
+
+
+def _local_stages(engines: Engines) -> tuple[Stage, ...]:
+    """What this machine answers for in a turn."""
+    at_work: dict[Stage, Engine] = {"asr": engines.asr, "tts_ttfb": engines.tts}
+    return tuple(stage for stage, engine in at_work.items() if slots(engine) is not None)
 
 
 def voice_called(tts: TtsEngine, name: str) -> str | None:
@@ -275,20 +296,39 @@ def _manners(settings: Settings) -> Manners:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn that says goodbye to realtime sessions with 1001 before it stops."""
+    """uvicorn that lets conversations end before it stops on SIGTERM; on SIGINT or a second signal they end at once."""
 
-    def __init__(self, config: uvicorn.Config, app: FastAPI, started_at_s: float) -> None:
+    def __init__(self, config: uvicorn.Config, app: FastAPI, started_at_s: float, drain_s: float) -> None:
         super().__init__(config)
         self._app = app
         self._started_at_s = started_at_s
+        self._drain_s = drain_s
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._draining: asyncio.Task[None] | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        first = not self.should_exit and self._draining is None
+        super().handle_exit(sig, frame)
+        if first and sig == signal.SIGTERM and self.started and self._loop is not None and self._drain_s > 0:
+            self.should_exit = False
+            self._draining = self._loop.create_task(self._drain())
+            self._loop.call_soon_threadsafe(lambda: None)  # a signal does not wake the loop; this does
+
+    async def _drain(self) -> None:
+        realtime: RealtimeServer = self._app.state.realtime
+        await realtime.drain(self._drain_s)
+        self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         if self.started:
             log.info("ready after %.1f s", time.monotonic() - self._started_at_s)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         realtime: RealtimeServer = self._app.state.realtime
+        if self._draining is not None:
+            self._draining.cancel()
         await realtime.shutdown()
         await asyncio.to_thread(self._app.state.toolbox.close)
         if self._app.state.memory is not None:
@@ -314,7 +354,7 @@ def asgi_server(app: FastAPI, settings: Settings, started_at_s: float) -> uvicor
         ssl_keyfile=settings.server.tls_key,
         timeout_graceful_shutdown=5,
     )
-    return _Server(config, app, started_at_s)
+    return _Server(config, app, started_at_s, settings.server.drain_s)
 
 
 def serve(settings: Settings, build: Callable[[Settings], Engines] = build_engines) -> None:
@@ -332,7 +372,7 @@ def serve(settings: Settings, build: Callable[[Settings], Engines] = build_engin
     try:
         if (library := voice_library(engines.tts)) is not None:
             fill_transcripts(library, engines.asr)
-        app = create_app(settings, engines)
+        app = create_app(settings, engines, measure=True)
         for slot, (name, reason) in chosen_engines(settings).items():
             log.info("%s: %s (%s)", slot, name, reason)
         scheme = "https" if settings.server.tls_certificate else "http"

@@ -353,8 +353,8 @@ def talk(context: typer.Context) -> None:
 @app.command(context_settings=_PASSED_ON)
 def bench(context: typer.Context) -> None:
     """Measure latency, barge-in and capacity over the real socket; `bench asr`: a recogniser on recordings; `bench
-    duplex`: who yields to whom, and how soon; `bench retrieval`: how often the right passage is found; `bench soak`: what
-    grows in a long run."""
+    duplex`: who yields to whom, and how soon; `bench retrieval`: how often the right passage is found; `bench soak`:
+    what grows in a long run."""
     module = {
         "asr": "talkover.bench.asr",
         "duplex": "talkover.bench.duplex.run",

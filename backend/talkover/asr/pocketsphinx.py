@@ -48,6 +48,7 @@ class PocketsphinxEngine:
     def __init__(self, files: LanguageModelFiles, workers: int, timeout_s: float) -> None:
         self._files = files
         self._timeout_s = timeout_s
+        self.slots = workers
         command = (sys.executable, "-m", "talkover.asr.pocketsphinx_worker", str(files.folder))
         self.pool = WorkerPool(command, workers)
 

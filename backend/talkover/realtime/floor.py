@@ -16,6 +16,7 @@ from talkover.metrics import Timeline
 from talkover.realtime.answers import Answers
 from talkover.realtime.call import Call, Greet, HandOver, HangUp
 from talkover.realtime.conversation import Conversation
+from talkover.realtime.departure import CloseLine, Departure, SayGoodbye
 from talkover.realtime.extension import Extension
 from talkover.realtime.listening import Listening
 from talkover.realtime.phrases import METADATA_KEY, remark
@@ -50,6 +51,7 @@ class Floor:
         self._extension = extension
         self._plan = plan
         self._silence = Silence()
+        self._departure = Departure()
         self._due: UserTurn | None = None
         self._answering: UserTurn | None = None
         self._apology_due = False
@@ -155,8 +157,26 @@ class Floor:
             self._idle_prompt_at_s(),
             self._tools.deadline_s(self.is_free, sounds_until_s),
             self._call.deadline_s(self.is_free, sounds_until_s),
+            self._departure.deadline_s(self.is_free, sounds_until_s),
         ]
         return [at_s for at_s in deadlines if at_s is not None]
+
+    def server_stops(self, now_s: float) -> None:
+        """Say goodbye as soon as that is polite; then `departs` is true."""
+        self._departure.begin(now_s)
+
+    def departs(self, now_s: float) -> bool:
+        """Say the goodbye of a server that stops when it is due; True when the line is to be closed."""
+        match self._departure.step(self.is_free, self._answers.sounds_until_s, now_s):
+            case SayGoodbye():
+                self._answers.interrupt(now_s, "client_cancelled")
+                self._due = self._answering = None
+                self._listening.say("closing", now_s)
+            case CloseLine():
+                return True
+            case None:
+                pass
+        return False
 
     def watch(self, prompt_idle_user: Callable[[], None], now_s: float) -> str | None:
         """Say what is due. `prompt_idle_user` puts the user's silence into the conversation.

@@ -1,32 +1,41 @@
-"""The WebSocket shell: handshake, admission, and bytes between a socket and a session's thread. Decides nothing."""
+"""The WebSocket shell: handshake, who is let in, and a session for each who is. Decides nothing."""
 
 from __future__ import annotations
 
 import asyncio
 import hmac
 import logging
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from starlette.responses import JSONResponse
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketState
 
 from talkover.engines import Engines
-from talkover.metrics import Metrics
+from talkover.metrics import Metrics, Stage
+from talkover.realtime.admission import Admission, AdmissionLimits, Admitted, Reason, Refused
 from talkover.realtime.beta import to_beta
 from talkover.realtime.connection import CLOSE_TIMEOUT_S, Connection
+from talkover.realtime.departure import LONGEST_S
+from talkover.realtime.lateness import LatenessWatch
 from talkover.realtime.observer import MakeObserver
+from talkover.realtime.session import SERVER_SHUTDOWN
 from talkover.realtime.session_options import SessionOptions
 from talkover.realtime.session_thread import SessionThread
+from talkover.realtime.waiting_room import WaitingRoom, can_wait
 
 log = logging.getLogger(__name__)
 
 KEY_PROTOCOL = "openai-insecure-api-key."
 BETA_PROTOCOL = "openai-beta.realtime-v1"
-RETRY_AFTER_S = 5
+REFUSALS: dict[Reason, str] = {
+    "full": "All {sessions} sessions are taken",
+    "busy": "Running conversations are late",
+    "draining": "The server is about to stop",
+    "waited_too_long": "No place became free in time",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +47,17 @@ class RealtimeOptions:
     origin_allowed: Callable[[str | None, str | None], bool]
     """(origin, host) -> may connect; asked only when no key is configured"""
     lead_ms: int | None
-    max_sessions: int
+    admission: AdmissionLimits
     max_frame_bytes: int
     max_backlog_bytes: int
     decision_log: Path | None = None
     """folder for the decisions of every session"""
     observers: Sequence[MakeObserver] = ()
     """those that look on, one of each for every session"""
+    max_lag_s: float | None = None
+    """running calls later than this let nobody new in; None: they do not count"""
+    local_stages: Sequence[Stage] = ()
+    """stages of a turn that this machine answers for"""
 
 
 class RealtimeServer:
@@ -54,14 +67,25 @@ class RealtimeServer:
         self._options = options
         self._engines = engines
         self._metrics = metrics
-        self._lock = threading.Lock()
-        self._connections: set[Connection] = set()
-        self._admitted = 0
-        self._draining = False
+        self._connections: dict[Connection, SessionThread] = {}
+        self._admission = Admission(options.admission)
+        self._waiting_room = WaitingRoom(self._admission, self._observe)
+        self._lateness = LatenessWatch(options.max_lag_s, options.local_stages)
+        self._observers = (*options.observers, lambda _id, _options: self._lateness)
 
     @property
     def active_sessions(self) -> int:
-        return self._admitted
+        return self._admission.active
+
+    @property
+    def max_sessions(self) -> int:
+        return self._options.admission.sessions
+
+    @property
+    def refuses(self) -> Reason | None:
+        """Why a client that does not wait would be refused now; None: it would not."""
+        self._observe()
+        return self._admission.refuses
 
     async def endpoint(self, socket: WebSocket) -> None:
         """`GET /v1/realtime`."""
@@ -69,32 +93,71 @@ class RealtimeServer:
         if refusal is not None:
             await socket.send_denial_response(refusal)
             return
-        if not self._admit():
+        self._observe()
+        ticket, standing = self._admission.arrive(can_wait(socket), time.monotonic())
+        if isinstance(standing, Refused):
             self._metrics.sessions_refused_total.inc()
-            message = f"All {self._options.max_sessions} sessions are taken; try again in {RETRY_AFTER_S} s"
-            headers = {"Retry-After": str(RETRY_AFTER_S)}
+            reason = REFUSALS[standing.reason].format(sessions=self.max_sessions)
+            message = f"{reason}; try again in {standing.retry_after_s} s"
+            headers = {"Retry-After": str(standing.retry_after_s)}
             await socket.send_denial_response(_error(503, "server_full", message, headers))
             return
         try:
+            if not isinstance(standing, Admitted):
+                self._count()
+                await self._accept(socket)
+                if not await self._waiting_room.wait(socket, ticket):
+                    return
+            self._count()
             await self._serve(socket)
         finally:
-            with self._lock:
-                self._admitted -= 1
-            self._metrics.sessions_active.set(self._admitted)
+            self._admission.leave(ticket, time.monotonic())
+            self._waiting_room.look_again()
+            self._count()
+
+    async def drain(self, seconds: float) -> None:
+        """Let nobody new in, give running sessions so much time, then let them say goodbye; returns when none is left,
+        or some do not end."""
+        self._admission.drain()
+        self._waiting_room.look_again()
+        log.info("draining: %d sessions may go on for %g s", self.active_sessions, seconds)
+        if not await self._until_empty(seconds):
+            for session in tuple(self._connections.values()):
+                await asyncio.to_thread(session.say_goodbye)
+            await self._until_empty(LONGEST_S)
 
     async def shutdown(self) -> None:
         """Close every session with 1001; new ones are refused."""
-        self._draining = True
+        self._admission.drain()
+        self._waiting_room.look_again()
         for connection in tuple(self._connections):
-            connection.close(1001, "server shutdown")
-        deadline = time.monotonic() + CLOSE_TIMEOUT_S
+            connection.close(1001, SERVER_SHUTDOWN)
+        await self._until_empty(CLOSE_TIMEOUT_S)
+
+    async def _until_empty(self, timeout_s: float) -> bool:
+        """Whether every session ended in time."""
+        deadline = time.monotonic() + timeout_s
         while self._connections and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
+        return not self._connections
+
+    def _observe(self) -> None:
+        """Tell the admission whether running calls are late."""
+        now_s = time.monotonic()
+        self._admission.running_are_late(self._lateness.are_late(now_s), now_s)
+
+    def _count(self) -> None:
+        self._metrics.sessions_active.set(self._admission.active)
+        self._metrics.sessions_waiting.set(self._admission.waiting)
+
+    async def _accept(self, socket: WebSocket) -> None:
+        await socket.accept(subprotocol=_subprotocol(socket.scope.get("subprotocols", [])))
 
     async def _serve(self, socket: WebSocket) -> None:
         offered: Sequence[str] = socket.scope.get("subprotocols", [])
         beta = BETA_PROTOCOL in offered or socket.headers.get("openai-beta") == "realtime=v1"
-        await socket.accept(subprotocol=_subprotocol(offered))
+        if socket.application_state is WebSocketState.CONNECTING:
+            await self._accept(socket)
         connection = Connection(socket, self._options.max_backlog_bytes)
         template = self._options.session
         session = SessionThread(
@@ -111,9 +174,9 @@ class RealtimeServer:
             connection.resume_reading,
             to_beta if beta else None,
             self._options.decision_log,
-            self._options.observers,
+            self._observers,
         )
-        self._connections.add(connection)
+        self._connections[connection] = session
         self._metrics.sessions_total.inc()
         log.info("session %s: opened", session.id)
         session.start()
@@ -121,7 +184,7 @@ class RealtimeServer:
             await connection.run(session)
         finally:
             session.stop()
-            self._connections.discard(connection)
+            del self._connections[connection]
             stopped = await asyncio.to_thread(session.join)
             log.info("session %s: closed%s", session.id, "" if stopped else ", an engine is still busy with it")
 
@@ -139,14 +202,6 @@ class RealtimeServer:
         if "call_id" in socket.query_params or socket.query_params.get("intent") == "transcription":
             return _error(400, "invalid_value", "call_id and intent=transcription are not offered by this server")
         return None
-
-    def _admit(self) -> bool:
-        with self._lock:
-            if self._draining or self._admitted >= self._options.max_sessions:
-                return False
-            self._admitted += 1
-        self._metrics.sessions_active.set(self._admitted)
-        return True
 
 
 def _subprotocol(offered: Sequence[str]) -> str | None:

@@ -64,6 +64,8 @@ from talkover.realtime.situation import Situation
 from talkover.realtime.user_turns import UserTurn, UserTurns
 from talkover.vad.decision_log import Write
 
+SERVER_SHUTDOWN = "server shutdown"
+"""why a session ends that was not at fault; closed with 1001"""
 RECOGNIZER = "recognizer"
 """the stage without which there is no turn"""
 
@@ -80,9 +82,14 @@ class LaneFull:
     response_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class ServerStops:
+    """The server shuts down: the session says goodbye and ends."""
+
+
 Report = Transcript | TurnOpinion | VoiceOpinion | SummaryMade | CallerKnown | ToolFinished | CallAhead | Output
 Frame = str | bytes
-Happened = Opened | Frame | Report | LaneFull | None
+Happened = Opened | Frame | Report | LaneFull | ServerStops | None
 """None: only time has passed"""
 
 
@@ -150,6 +157,8 @@ class RealtimeSession:
                 self._open(now_s)
             case LaneFull(response_id):
                 self._lane_full(response_id, now_s)
+            case ServerStops():
+                self._floor.server_stops(now_s)
             case str() | bytes():
                 self._frame(happened, now_s)
             case _:
@@ -161,6 +170,8 @@ class RealtimeSession:
         if now_s >= self._expires_s:
             self._outbox.send(ProtocolError("session_expired", "The session has reached its maximum duration").event())
             self._close(1001, "session expired")
+        elif self._floor.departs(now_s):
+            self._close(1001, SERVER_SHUTDOWN)
         elif (hangs_up := self._floor.watch(self._add_silence, now_s)) is not None:
             self._extension.call_ended()
             self._close(1000, hangs_up)

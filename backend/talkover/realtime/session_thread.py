@@ -67,7 +67,7 @@ from talkover.realtime.actions import (
 from talkover.realtime.events import encode_event
 from talkover.realtime.fields import JsonObject
 from talkover.realtime.observer import MakeObserver
-from talkover.realtime.session import Happened, LaneFull, Opened, RealtimeSession
+from talkover.realtime.session import Happened, LaneFull, Opened, RealtimeSession, ServerStops
 from talkover.realtime.session_options import SessionOptions
 from talkover.vad.decision_log import header, session_line
 
@@ -147,6 +147,10 @@ class SessionThread:
     def start(self) -> None:
         self._metrics.watch_queues(self.id, self._queue_depths)
         self._thread.start()
+
+    def say_goodbye(self) -> None:
+        """The server stops: the session ends by itself, with a goodbye, within `departure.LONGEST_S`."""
+        self.inbox.report(ServerStops(), lambda: False)
 
     def stop(self) -> None:
         """The connection is gone: everything in the works is stale. Does not wait."""
