@@ -67,6 +67,10 @@ export class RealtimeClient {
     this.attempt = 0;
     this.openedAtMs = 0;
     this.expired = false;
+    /** The server lets this page wait for a place: it listens to nothing yet. */
+    this.queued = false;
+    /** It was said why the wait is over without a place. */
+    this.full = false;
     /** @type {unknown} */
     this.timer = null;
     /** @type {string[]} base64 chunks waiting for the connection, oldest first */
@@ -102,7 +106,7 @@ export class RealtimeClient {
    * @returns {boolean} false when there is no connection to send it on
    */
   send(event) {
-    if (!this.socket || !this.isOpen) return false;
+    if (!this.socket || !this.isOpen || this.queued) return false;
     if (event.type === "session.update") this.updatesSentAtMs.push(this.around.nowMs());
     this.socket.send(JSON.stringify(event));
     return true;
@@ -113,6 +117,7 @@ export class RealtimeClient {
    * @param {ArrayBuffer} pcm PCM16 at 24 kHz
    */
   appendAudio(pcm) {
+    if (this.queued) return;
     const audio = toBase64(pcm);
     if (!this.socket || !this.isOpen) {
       this.held.push(audio);
@@ -154,7 +159,7 @@ export class RealtimeClient {
     socket.onmessage = ({ data }) => this.#receive(data);
     socket.onclose = () => {
       if (this.socket !== socket) return;
-      if (opened) this.#lose(this.expired ? "expired" : "lost");
+      if (opened) this.#lose(this.expired ? "expired" : this.full ? "full" : "lost");
       else void this.#explain(socket);
     };
   }
@@ -187,11 +192,19 @@ export class RealtimeClient {
   #receive(data) {
     const event = parse(data);
     if (!event) return;
-    if (event.type === "session.created") this.#tell("open", null, null);
+    if (event.type === "s2s.queue.updated") {
+      this.queued = true;
+      this.held = [];
+    }
+    if (event.type === "session.created") {
+      this.queued = false;
+      this.#tell("open", null, null);
+    }
     if (event.type === "error") {
       // it may be the reply to an update: which ones are still open is then not known
       this.updatesSentAtMs = [];
       if (event.error.code === "session_expired") this.expired = true;
+      if (event.error.code === "server_full") this.full = true;
     }
     if (event.type === "session.updated") {
       const sentAtMs = this.updatesSentAtMs.shift();
@@ -205,6 +218,8 @@ export class RealtimeClient {
     this.around.unschedule(this.timer);
     this.timer = null;
     this.openedAtMs = 0;
+    this.queued = false;
+    this.full = false;
     this.updatesSentAtMs = [];
     const socket = this.socket;
     this.socket = null;

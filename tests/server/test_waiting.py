@@ -1,4 +1,4 @@
-"""The waiting queue and the end of a server over real sockets: stock clients get a 503, ours a place and then a session."""
+"""The waiting queue and the end of a server over real sockets: a 503 for stock clients, a place for ours."""
 
 from __future__ import annotations
 

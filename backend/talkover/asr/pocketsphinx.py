@@ -41,7 +41,7 @@ def create(settings: Settings) -> PocketsphinxEngine:
 
 
 class PocketsphinxEngine:
-    """Any number of utterances side by side; each worker decodes 8 at once, further ones catch up afterwards."""
+    """Any number of utterances side by side; each worker decodes 4 at once, further ones catch up afterwards."""
 
     name = "pocketsphinx"
 

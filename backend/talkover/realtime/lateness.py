@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from talkover.metrics import Stage
 from talkover.realtime.actions import Action, ResponseFinished
 from talkover.realtime.session import Happened
+from talkover.realtime.session_options import SessionOptions
 
 WINDOW_S = 20.0
 """how long an answer counts: two or three questions of a caller"""
@@ -59,6 +60,11 @@ class LatenessWatch:
         """Safe from any thread."""
         with self._lock:
             return self._recent.are_late(now_s)
+
+    def of_session(self, session_id: str, options: SessionOptions) -> LatenessWatch:
+        """What observes a session (`MakeObserver`): this one, all of them."""
+        del session_id, options
+        return self
 
     def happened(self, what: Happened, now_s: float) -> None:
         del what, now_s

@@ -71,7 +71,7 @@ class RealtimeServer:
         self._admission = Admission(options.admission)
         self._waiting_room = WaitingRoom(self._admission, self._observe)
         self._lateness = LatenessWatch(options.max_lag_s, options.local_stages)
-        self._observers = (*options.observers, lambda _id, _options: self._lateness)
+        self._observers = (*options.observers, self._lateness.of_session)
 
     @property
     def active_sessions(self) -> int:
