@@ -114,6 +114,7 @@
  *   | {type: "s2s.playback.resume", fade_ms: number}
  *   | {type: "s2s.decision", decision: string, reason: string, at_ms: number, after_ms?: number, finished?: number, text?: string}
  *   | {type: "s2s.item.heard", item_id: string, transcript: string, heard_chars: number, audio_end_ms: number}
+ *   | {type: "s2s.queue.updated", place: number, estimated_wait_s: number | null}
  *   | TurnMetrics} ServerEvent
  */
 

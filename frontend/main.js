@@ -44,7 +44,7 @@ let baseline = null;
 let knownVoices = new Set();
 
 const client = new RealtimeClient({
-  url: `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/v1/realtime`,
+  url: `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/v1/realtime?s2s.queue=1`,
   openSocket: (url, protocols) => new WebSocket(url, protocols),
   diagnose,
   emit: dispatch,

@@ -76,6 +76,10 @@ export class RealtimeClient {
     this.attempt = 0;
     this.openedAtMs = 0;
     this.expired = false;
+    /** The server lets this page wait for a place: it listens to nothing yet. */
+    this.queued = false;
+    /** It was said why the wait is over without a place. */
+    this.full = false;
     /** @type {unknown} */
     this.timer = null;
     /** One-time, from the server: with it the conversation goes on after the socket was lost. @type {string | null} */
@@ -117,7 +121,7 @@ export class RealtimeClient {
    * @returns {boolean} false when there is no connection to send it on
    */
   send(event) {
-    if (!this.socket || !this.isOpen) return false;
+    if (!this.socket || !this.isOpen || this.queued) return false;
     if (event.type === "session.update") this.updatesSentAtMs.push(this.around.nowMs());
     this.socket.send(JSON.stringify(event));
     return true;
@@ -128,6 +132,7 @@ export class RealtimeClient {
    * @param {ArrayBuffer} pcm PCM16 at 24 kHz
    */
   appendAudio(pcm) {
+    if (this.queued) return;
     const chunk = { atMs: this.audioMs, ms: pcm.byteLength / BYTES_PER_MS, audio: toBase64(pcm), sent: false };
     this.audioMs += chunk.ms;
     this.kept.push(chunk);
@@ -186,7 +191,7 @@ export class RealtimeClient {
     socket.onclose = (event) => {
       if (this.socket !== socket) return;
       if (event.code === TOKEN_REFUSED) this.#startAnew();
-      else if (opened) this.#lose(this.expired ? "expired" : "lost");
+      else if (opened) this.#lose(this.expired ? "expired" : this.full ? "full" : "lost");
       else void this.#explain(socket);
     };
   }
@@ -226,7 +231,15 @@ export class RealtimeClient {
   #receive(data) {
     const event = parse(data);
     if (!event) return;
-    if (event.type === "session.created" || event.type === "s2s.session.resumed") this.#tell("open", null, null);
+    if (event.type === "s2s.queue.updated") {
+      this.queued = true;
+      this.kept = [];
+      this.audioMs = 0;
+    }
+    if (event.type === "session.created" || event.type === "s2s.session.resumed") {
+      this.queued = false;
+      this.#tell("open", null, null);
+    }
     if (event.type === "s2s.session.resumable") {
       this.token = event.token;
       return;
@@ -240,6 +253,7 @@ export class RealtimeClient {
       // it may be the reply to an update: which ones are still open is then not known
       this.updatesSentAtMs = [];
       if (event.error.code === "session_expired") this.expired = true;
+      if (event.error.code === "server_full") this.full = true;
     }
     if (event.type === "session.updated") {
       const sentAtMs = this.updatesSentAtMs.shift();
@@ -256,6 +270,8 @@ export class RealtimeClient {
     this.around.unschedule(this.timer);
     this.timer = null;
     this.openedAtMs = 0;
+    this.queued = false;
+    this.full = false;
     this.updatesSentAtMs = [];
     this.ready = false;
     const socket = this.socket;

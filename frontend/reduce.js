@@ -28,8 +28,8 @@ const MAX_DECISIONS = 12;
 /** Wire bytes of base64 PCM16 at 24 kHz per millisecond. */
 const BASE64_CHARS_PER_MS = 64;
 
-/** A race that has no meaning for the person: what was to be stopped had just stopped by itself. */
-const SILENT_ERRORS = new Set(["response_cancel_not_active"]);
+/** A race that has no meaning for the person, what was to be stopped had just stopped by itself; and what is shown as a problem. */
+const SILENT_ERRORS = new Set(["response_cancel_not_active", "server_full"]);
 
 /** @typedef {{[T in AppEvent["type"]]?: (state: State, event: Extract<AppEvent, {type: T}>) => State}} Handlers */
 
@@ -54,7 +54,7 @@ const CONNECTION = {
       retryInMs: event.retry_in_ms,
       problem: event.problem,
     };
-    if (event.status === "open") return { ...state, connection };
+    if (event.status === "open") return { ...state, connection, queue: null };
     const settled = mapAssistants(state, (item) => (item.audioDone ? item : cutShort({ ...item, audioDone: true })));
     return {
       ...settled,
@@ -64,6 +64,7 @@ const CONNECTION = {
       connection,
       session: null,
       recorded: false,
+      queue: null,
       responseId: null,
       speech: { itemId: null, speaking: false, cutIn: false, awaitingAnswer: false },
       microphone: { ...state.microphone, muted: event.status !== "closed" && state.microphone.muted },
@@ -71,6 +72,10 @@ const CONNECTION = {
       pendingText: event.status === "closed" ? null : state.pendingText,
     };
   },
+  "s2s.queue.updated": (state, event) => ({
+    ...state,
+    queue: { place: event.place, waitS: event.estimated_wait_s },
+  }),
   "session.created": (state, event) => withAsked(withSession(state, event.session)),
   "session.updated": (state, event) => withSession(state, event.session),
   "s2s.session.resumed": (state, event) => withAsked(withServerItems(state, event)),

@@ -55,6 +55,7 @@
  * @typedef {object} State
  * @property {{status: "idle" | import("./events.js").ConnectionStatus, attempt: number, retryInMs: number | null, problem: Problem | null}} connection
  * @property {{id: string, interruptible: boolean} | null} session
+ * @property {{place: number, waitS: number | null} | null} queue how far it is to a conversation; null: not waiting
  * @property {{engines: Record<string, string>, notes: string[]}} server
  * @property {{status: "off" | "asking" | "on" | "failed", muted: boolean, problem: Problem | null}} microphone
  * @property {boolean} recorded what is said now is recorded
@@ -79,6 +80,7 @@
 export const INITIAL = {
   connection: { status: "idle", attempt: 0, retryInMs: null, problem: null },
   session: null,
+  queue: null,
   server: { engines: {}, notes: [] },
   recorded: false,
   microphone: { status: "off", muted: false, problem: null },
@@ -100,7 +102,7 @@ export const INITIAL = {
 };
 
 /**
- * @typedef {"idle" | "connecting" | "reconnecting" | "asking" | "ready" | "muted" | "listening" | "hearing" | "thinking"
+ * @typedef {"idle" | "connecting" | "queued" | "reconnecting" | "asking" | "ready" | "muted" | "listening" | "hearing" | "thinking"
  *   | "speaking" | "ducked" | "interrupted" | "error"} Mood
  */
 
@@ -114,7 +116,7 @@ export function moodOf(state) {
   if (connection.status === "failed") return "error";
   if (microphone.status === "asking") return "asking";
   if (connection.status === "waiting") return "reconnecting";
-  if (connection.status === "connecting") return "connecting";
+  if (connection.status === "connecting") return state.queue ? "queued" : "connecting";
   if (connection.status !== "open") return microphone.problem ? "error" : "idle";
   if (speech.speaking && speech.cutIn) return "interrupted";
   if (playback.itemId !== null) return playback.gain < 1 || playback.paused ? "ducked" : "speaking";
@@ -131,6 +133,20 @@ export function moodOf(state) {
 export function problemOf(state) {
   if (state.connection.status === "failed" || state.connection.status === "waiting") return state.connection.problem;
   return state.microphone.problem;
+}
+
+/**
+ * @param {State} state
+ * @returns {{label: string, hint: string} | null} what somebody in the queue is told
+ */
+export function queueWording({ queue }) {
+  if (!queue) return null;
+  const minutes = queue.waitS === null ? null : Math.max(1, Math.round(queue.waitS / 60));
+  const patience = minutes === null ? "" : `about ${minutes} minute${minutes === 1 ? "" : "s"}, `;
+  return {
+    label: queue.place === 1 ? "You are next in the queue" : `You are number ${queue.place} in the queue`,
+    hint: `All lines are busy: ${patience}your microphone is not heard until then`,
+  };
 }
 
 /** @param {State} state */

@@ -6,7 +6,7 @@ import { DecisionsView } from "./decisions-view.js";
 import { byId, icon, make, setText } from "./elements.js";
 import { LatencyView } from "./latency-view.js";
 import { ADVICE } from "./problems.js";
-import { inConversation, moodOf, problemOf } from "./state.js";
+import { inConversation, moodOf, problemOf, queueWording } from "./state.js";
 import { Waves } from "./waves.js";
 
 /** @typedef {import("./state.js").State} State */
@@ -17,6 +17,7 @@ const WORDING = {
   idle: { label: "Ready when you are", hint: "" },
   asking: { label: "Allow the microphone", hint: "Your browser is asking for it." },
   connecting: { label: "Connecting", hint: "" },
+  queued: { label: "You are in the queue", hint: "" },
   reconnecting: { label: "Reconnecting…", hint: "" },
   ready: { label: "Ready", hint: "Type a message, or turn on the microphone." },
   muted: { label: "Muted", hint: "It cannot hear you." },
@@ -160,9 +161,10 @@ export class View {
     const layout = state.items.length > 0 ? "conversation" : inConversation(state) ? "opening" : "welcome";
     if (this.body.dataset.layout !== layout) this.body.dataset.layout = layout;
     if (this.stateLabel.dataset.state !== mood) this.stateLabel.dataset.state = mood;
-    setText(this.stateLabel, WORDING[mood].label);
-    setText(this.hint, WORDING[mood].hint);
-    if (!PASSING.has(mood)) setText(this.announcement, WORDING[mood].label);
+    const { label, hint } = queueWording(state) ?? WORDING[mood];
+    setText(this.stateLabel, label);
+    setText(this.hint, hint);
+    if (!PASSING.has(mood)) setText(this.announcement, label);
     this.waves.setMood(mood);
   }
 

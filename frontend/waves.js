@@ -32,6 +32,7 @@ const POSE = {
   idle: [1, 1, 1, 1],
   asking: [1.1, 1, 0.9, 0.45],
   connecting: [0.92, 0.55, 0.92, 0.55],
+  queued: [0.92, 0.55, 0.92, 0.55],
   reconnecting: [0.85, 0.35, 0.85, 0.35],
   ready: [0.8, 0.35, 1, 1],
   muted: [0.75, 0.25, 1, 0.9],
@@ -128,7 +129,7 @@ export class Waves {
    * @param {number} phase
    */
   #breath(nowMs, phase) {
-    const waiting = this.mood === "connecting" || this.mood === "reconnecting" || this.mood === "asking";
+    const waiting = ["connecting", "queued", "reconnecting", "asking"].includes(this.mood);
     const periodMs = waiting ? 1600 : 5200;
     if (this.mood === "error" || this.mood === "muted") return 0;
     return BREATH * Math.max(0, Math.sin((2 * Math.PI * nowMs) / periodMs + phase)) ** 3;

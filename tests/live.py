@@ -117,6 +117,12 @@ class ServerProcess:
         self._process.kill()
         self._process.wait(15)
 
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
     @property
     def pid(self) -> int:
         return self._process.pid

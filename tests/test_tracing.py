@@ -20,7 +20,7 @@ from fakes import session_options
 from talkover import tracing
 from talkover.config import TracingSettings
 from talkover.realtime.turn_trace import SpanEvent, TurnSpan
-from talkover.tracing import MAX_QUEUED_SPANS, Tracing, open_tracing, span_writer
+from talkover.tracing import MAX_QUEUED_SPANS, Tracing, span_writer
 
 OFFSET_NS = 1_700_000_000_000_000_000
 CHAT = TurnSpan("chat m", 100.25, 100.5, {"gen_ai.operation.name": "chat"})
@@ -159,7 +159,3 @@ def test_a_collector_that_is_away_is_told_once_and_delays_no_stop(
     assert time.monotonic() - began_s < tracing.CLOSE_TIMEOUT_S + 2
     told = [record for record in caplog.records if record.name == tracing.OTLP_LOGGER]
     assert len(told) == 1
-
-
-def test_off_means_that_there_is_none() -> None:
-    assert open_tracing(TracingSettings(), "embedded") is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import socket
 import ssl
 import sys
@@ -13,6 +14,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -32,27 +34,26 @@ from talkover.agent.desk_responder import at_desk, configured_hours, desk_clock
 from talkover.agent.memory_tools import memory_tools
 from talkover.agent.persona import with_persona
 from talkover.config import ConfigError, Settings
-from talkover.engines import Engine, Engines, EngineUnavailable, LlmEngine, TtsEngine, voice_library
+from talkover.engines import Engine, Engines, EngineUnavailable, LlmEngine, TtsEngine, slots, voice_library
 from talkover.knowledge.retriever import DocumentRetriever, create_retriever
 from talkover.log_format import configure_logging
 from talkover.loop_lag import watch_loop_lag
 from talkover.memory.store import MemoryStore, MemoryUnavailable, memory_file
-from talkover.metrics import Metrics
+from talkover.metrics import Metrics, Stage
+from talkover.observing import Observing
 from talkover.pipeline.passages import PassageOptions
+from talkover.realtime.admission import AdmissionLimits
 from talkover.realtime.behaviour import Manners
+from talkover.realtime.calibration import calibrated
 from talkover.realtime.errors import ProtocolError
-from talkover.realtime.event_recorder import EventLogs
 from talkover.realtime.fields import JsonObject
 from talkover.realtime.journal import Journal, JournalUnavailable
-from talkover.realtime.live_sessions import LiveSessions
-from talkover.realtime.observer import MakeObserver
 from talkover.realtime.secret_session import secret_session
 from talkover.realtime.server import RealtimeOptions, RealtimeServer
 from talkover.realtime.session_options import SessionOptions
 from talkover.realtime.settings import SessionSettings, TurnDetection
 from talkover.realtime.tool_runs import ToolLimits
 from talkover.realtime.transport import LingeringProtocol
-from talkover.recording.writer import RecordingWriter
 from talkover.registry import Slot, create_engine
 from talkover.resources import knowledge_folder, resource
 from talkover.rest.api import create_api
@@ -62,7 +63,6 @@ from talkover.rest.health import Readiness
 from talkover.rest.sessions import sessions_router
 from talkover.tools.tool import Toolbox
 from talkover.tools.toolbox import load_toolbox
-from talkover.tracing import observers, open_tracing
 from talkover.vad.echo import webrtc_echo_cancellers
 from talkover.vad.endpointing import TurnOptions
 from talkover.vad.speaker_model import load_speaker_model
@@ -72,7 +72,7 @@ log = logging.getLogger(__name__)
 
 SWITCH_INTERVAL_S = 0.001
 """how long a busy Python thread may keep others waiting; the default of 5 ms adds up over the stages of a turn"""
-
+SESSIONS_UNMEASURED = 16
 
 NO_MODEL_NOTE = (
     "No language model is connected: answers come from the documents. "
@@ -153,10 +153,13 @@ def build_retriever(settings: Settings, llm: LlmEngine) -> DocumentRetriever:
     return retriever
 
 
-def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] | None = None) -> FastAPI:
+def create_app(
+    settings: Settings, engines: Engines, environ: Mapping[str, str] | None = None, measure: bool = False
+) -> FastAPI:
     """The ASGI app: page, Realtime socket, REST endpoints, health and metrics.
 
-    `app.state.realtime` is the socket side.
+    `app.state.realtime` is the socket side. `measure`: find out how many sessions this machine carries, where the
+    settings do not say it.
     """
     environ = os.environ if environ is None else environ
     settings = with_persona(settings)
@@ -164,34 +167,33 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
     server = settings.server
     keys = load_keys(environ.get(server.api_key_env), settings.access, environ)
     access = Access(server, settings.access, keys, time.monotonic, time.time)
-    metrics = Metrics(server.max_sessions)
     if voice_called(engines.tts, settings.session.voice) is None:
         names = ", ".join([*(voice.id for voice in engines.tts.voices()), *engines.tts.aliases()])
         raise ConfigError([f"session.voice: must be one of {names}, got {settings.session.voice!r}"])
     toolbox = build_toolbox(settings)
     memory = open_memory(settings)
-    event_logs = open_event_logs(settings)
     session = _session_options(settings, engines, toolbox, memory)
-    slots = {"vad": engines.vad, "asr": engines.asr, "llm": engines.llm, "tts": engines.tts}
-    live = LiveSessions(metrics, server.max_sessions, {slot: engine.name for slot, engine in slots.items()})
-    tracing = open_tracing(settings.tracing, chosen_engines(settings, environ)["llm"][0])
+    max_sessions = SESSIONS_UNMEASURED if server.max_sessions == "auto" else server.max_sessions
+    if server.max_sessions == "auto" and measure:
+        carried = calibrated(engines, session)
+        log.info("%s", carried)
+        max_sessions = carried.sessions
+    metrics = Metrics(max_sessions)
+    named = {"vad": engines.vad, "asr": engines.asr, "llm": engines.llm, "tts": engines.tts}
+    observing = Observing(settings, {slot: engine.name for slot, engine in named.items()}, metrics, max_sessions)
     journal = open_journal(settings, metrics)
-    recordings = open_recordings(settings, metrics)
-    looking_on: list[MakeObserver] = [live.observer, *observers(tracing)]
-    if event_logs is not None:
-        looking_on.append(event_logs)
-    if recordings is not None:
-        looking_on.append(recordings.observer)
     realtime = RealtimeServer(
         RealtimeOptions(
             session=session,
             lead_ms=settings.session.output_lead_ms,
-            max_sessions=server.max_sessions,
+            admission=AdmissionLimits(max_sessions, server.max_waiting, server.max_wait_s),
+            max_lag_s=None if server.max_lag_ms is None else server.max_lag_ms / 1000,
+            local_stages=_local_stages(engines),
             max_frame_bytes=server.max_frame_mib << 20,
             max_backlog_bytes=int(server.max_backlog_mib * (1 << 20)),
             decision_log=settings.vad.decision_log,
             stuck_after_s=server.stuck_after_s,
-            observers=looking_on,
+            observers=observing.makers,
             resume_window_s=settings.resume.window_s,
             journal=journal,
         ),
@@ -216,18 +218,16 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
         retriever=engines.retriever,
         max_document_bytes=settings.knowledge.max_upload_mib << 20,
         begin_session=begin_session,
-        readiness=lambda: Readiness(True, realtime.active_sessions, server.max_sessions),
+        readiness=lambda: Readiness(True, realtime.active_sessions, max_sessions, realtime.refuses),
     )
     app.state.access = access
     app.state.realtime = realtime
     app.state.toolbox = toolbox
     app.state.memory = memory
-    app.state.event_logs = event_logs
-    app.state.tracing = tracing
     app.state.journal = journal
+    app.state.observing = observing
     app.state.metrics = metrics
-    app.include_router(sessions_router(live.snapshot))
-    app.state.recordings = recordings
+    app.include_router(sessions_router(observing.sessions.snapshot))
 
     async def realtime_endpoint(websocket: WebSocket) -> None:
         await realtime.endpoint(websocket)
@@ -236,6 +236,12 @@ def create_app(settings: Settings, engines: Engines, environ: Mapping[str, str] 
     app.add_api_websocket_route("/realtime", realtime_endpoint)
     app.mount("/", StaticFiles(directory=resource("frontend"), html=True), name="page")
     return app
+
+
+def _local_stages(engines: Engines) -> tuple[Stage, ...]:
+    """What this machine answers for in a turn."""
+    at_work: dict[Stage, Engine] = {"asr": engines.asr, "tts_ttfb": engines.tts}
+    return tuple(stage for stage, engine in at_work.items() if slots(engine) is not None)
 
 
 def voice_called(tts: TtsEngine, name: str) -> str | None:
@@ -261,17 +267,6 @@ def open_memory(settings: Settings) -> MemoryStore | None:
         raise ConfigError([str(error)]) from error
 
 
-def open_event_logs(settings: Settings) -> EventLogs | None:
-    """Where sessions are recorded for a replay; None when they are not. Raises ConfigError."""
-    recording = settings.event_log
-    if recording.path is None:
-        return None
-    try:
-        return EventLogs(recording.path, recording.max_mib << 20, recording.audio)
-    except OSError as error:
-        raise ConfigError([f"event_log.path: must be a folder that can be written ({error})"]) from error
-
-
 def open_journal(settings: Settings, metrics: Metrics) -> Journal | None:
     """What keeps calls beyond this process; None when they end with it. Raises ConfigError."""
     resume = settings.resume
@@ -281,17 +276,6 @@ def open_journal(settings: Settings, metrics: Metrics) -> Journal | None:
         return Journal(resume.path, resume.window_s, metrics.errors_total.labels("journal").inc)
     except JournalUnavailable as error:
         raise ConfigError([str(error)]) from error
-
-
-def open_recordings(settings: Settings, metrics: Metrics) -> RecordingWriter | None:
-    """What records calls; None when they are not recorded. Raises ConfigError."""
-    recording = settings.recording
-    if recording.path is None:
-        return None
-    try:
-        return RecordingWriter(recording, metrics)
-    except OSError as error:
-        raise ConfigError([f"recording.path: {recording.path} cannot be used: {error}"]) from error
 
 
 def _session_options(
@@ -361,15 +345,32 @@ def _manners(settings: Settings) -> Manners:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn that says goodbye to realtime sessions with 1001 before it stops."""
+    """uvicorn that lets conversations end before it stops on SIGTERM; on SIGINT or a second signal they end at once."""
 
-    def __init__(self, config: uvicorn.Config, app: FastAPI, started_at_s: float) -> None:
+    def __init__(self, config: uvicorn.Config, app: FastAPI, started_at_s: float, drain_s: float) -> None:
         super().__init__(config)
         self._app = app
         self._started_at_s = started_at_s
         self._lag: asyncio.Task[None] | None = None
+        self._drain_s = drain_s
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._draining: asyncio.Task[None] | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        first = not self.should_exit and self._draining is None
+        super().handle_exit(sig, frame)
+        if first and sig == signal.SIGTERM and self.started and self._loop is not None and self._drain_s > 0:
+            self.should_exit = False
+            self._draining = self._loop.create_task(self._drain())
+            self._loop.call_soon_threadsafe(lambda: None)  # a signal does not wake the loop; this does
+
+    async def _drain(self) -> None:
+        realtime: RealtimeServer = self._app.state.realtime
+        await realtime.drain(self._drain_s)
+        self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         if self.started:
             metrics: Metrics = self._app.state.metrics
@@ -378,19 +379,17 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         realtime: RealtimeServer = self._app.state.realtime
+        if self._draining is not None:
+            self._draining.cancel()
         await realtime.shutdown()
         await asyncio.to_thread(self._app.state.toolbox.close)
         for store in (self._app.state.memory, self._app.state.journal):
             if store is not None:
                 store.close()
-        for writer in (self._app.state.event_logs, self._app.state.recordings):
-            if writer is not None:
-                await asyncio.to_thread(writer.close)
         await super().shutdown(sockets)
         if self._lag is not None:
             self._lag.cancel()
-        if self._app.state.tracing is not None:
-            await asyncio.to_thread(self._app.state.tracing.close)
+        await asyncio.to_thread(self._app.state.observing.close)
 
 
 def asgi_server(app: FastAPI, settings: Settings, started_at_s: float) -> uvicorn.Server:
@@ -422,7 +421,7 @@ def asgi_server(app: FastAPI, settings: Settings, started_at_s: float) -> uvicor
         ssl_context_factory=_tls_context if tls else None,
         timeout_graceful_shutdown=5,
     )
-    return _Server(config, app, started_at_s)
+    return _Server(config, app, started_at_s, settings.server.drain_s)
 
 
 def _tls_context(_config: uvicorn.Config, default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
@@ -445,7 +444,7 @@ def serve(settings: Settings, build: Callable[[Settings], Engines] = build_engin
     try:
         if (library := voice_library(engines.tts)) is not None:
             fill_transcripts(library, engines.asr)
-        app = create_app(settings, engines)
+        app = create_app(settings, engines, measure=True)
         for slot, (name, reason) in chosen_engines(settings).items():
             log.info("%s: %s (%s)", slot, name, reason)
         scheme = "https" if settings.server.tls_certificate else "http"

@@ -73,7 +73,15 @@ class ServerSettings(Section):
     for all"""
     tls_certificate: Path | None = None
     tls_key: Path | None = None
-    max_sessions: Annotated[int, Field(ge=1, le=1000)] = 16
+    max_sessions: Literal["auto"] | Annotated[int, Field(ge=1, le=1000)] = "auto"
+    """conversations at the same time; auto: as many as this machine carries, measured at the start"""
+    max_waiting: Annotated[int, Field(ge=0, le=1000)] = 32
+    """callers of clients that can wait (the page) for whom there is no place; beyond them, and others, are refused"""
+    max_wait_s: Annotated[float, Field(gt=0, le=3600)] = 300
+    max_lag_ms: Annotated[int, Field(ge=50, le=60_000)] | None = 1000
+    """answers that this machine makes later than this (p95): nobody new until running calls are in time; none: never"""
+    drain_s: Annotated[float, Field(ge=0, le=3600)] = 15
+    """after SIGTERM, before running conversations are ended with a goodbye"""
     max_session_minutes: Annotated[float, Field(gt=0, le=1440)] = 60
     max_frame_mib: Annotated[int, Field(ge=1, le=256)] = 24
     """largest frame a client may send"""

@@ -39,6 +39,12 @@ class Engine(Protocol):
         ...
 
 
+def slots(engine: Engine) -> int | None:
+    """How many pieces of work an engine does on this machine at the same instant: its attribute `slots`; None: it works
+    elsewhere."""
+    return getattr(engine, "slots", None)
+
+
 # ------------------------------------------------------------------------------------------------------------- VAD
 
 

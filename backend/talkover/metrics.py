@@ -188,6 +188,7 @@ class Metrics:
     def __init__(self, max_sessions: int = 0) -> None:
         registry = self.registry = CollectorRegistry()
         self.sessions_active = Gauge("talkover_sessions_active", "Open realtime sessions", registry=registry)
+        self.sessions_waiting = Gauge("talkover_sessions_waiting", "Clients in the waiting queue", registry=registry)
         self.sessions_max = Gauge("talkover_sessions_max", "Sessions admitted at once", registry=registry)
         self.sessions_total = Counter("talkover_sessions", "Sessions opened", registry=registry)
         self.sessions_waiting = Gauge("talkover_sessions_waiting", "Callers in the waiting queue", registry=registry)

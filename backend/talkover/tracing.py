@@ -17,7 +17,6 @@ from urllib.parse import urlsplit
 
 from talkover import __version__
 from talkover.config import ConfigError, TracingSettings
-from talkover.realtime.observer import MakeObserver
 from talkover.realtime.session_options import SessionOptions
 from talkover.realtime.turn_trace import MAX_REMEMBERED, Emit, Traced, TurnSpan, TurnTracer
 
@@ -79,15 +78,6 @@ class Tracing:
         closing = threading.Thread(target=self._provider.shutdown, name="tracing-close", daemon=True)
         closing.start()
         closing.join(CLOSE_TIMEOUT_S)
-
-
-def observers(tracing: Tracing | None) -> tuple[MakeObserver, ...]:
-    return () if tracing is None else (tracing.observer,)
-
-
-def open_tracing(settings: TracingSettings, provider: str) -> Tracing | None:
-    """None where nothing is traced. Raises ConfigError."""
-    return None if settings.exporter == "none" else Tracing(settings, provider)
 
 
 def span_writer(tracer: Tracer, wall_offset_ns: Callable[[], int] | None = None) -> Emit:

@@ -44,7 +44,7 @@ def test_refused_microphone_says_what_to_do_and_typing_works(visit: Any, embedde
 
 
 def test_full_server_is_shown_and_its_free_seat_is_taken(visit: Any, microphone: Any, serve: Any, screenshots: Path):
-    server: InProcessServer = serve(fake_engines(), "server.max_sessions=1")
+    server: InProcessServer = serve(fake_engines(), "server.max_sessions=1", "server.max_waiting=0")
     with WireClient(server.ws_url) as occupant:
         occupant.next()
         page = visit(server.http_url, microphone(), complaints_allowed=("WebSocket connection", "503"))
@@ -54,6 +54,23 @@ def test_full_server_is_shown_and_its_free_seat_is_taken(visit: Any, microphone:
         page.picture(screenshots / "server-full.png")
     page.wait("talkover.state.connection.status === 'open'", 30)
     page.wait("document.querySelector('#problem').hidden")
+
+
+def test_a_page_waits_in_the_queue_and_is_told_its_place(visit: Any, microphone: Any, serve: Any, screenshots: Path):
+    server: InProcessServer = serve(fake_engines(), "server.max_sessions=1")
+    with WireClient(server.ws_url) as occupant:
+        occupant.next()
+        with WireClient(f"{server.ws_url}?s2s.queue=1", check=False) as before:
+            before.next()
+            page = visit(server.http_url, microphone())
+            page.start_talking()
+            page.wait("talkover.mood === 'queued'")
+            shown = page.page.get_by_text("You are number 2 in the queue")
+            shown.first.wait_for(state="visible")
+            page.picture(screenshots / "server-queue.png")
+        page.page.get_by_text("You are next in the queue").first.wait_for(state="visible")
+    page.wait("talkover.state.connection.status === 'open'", 30)
+    page.wait("talkover.mood === 'listening'")
 
 
 def test_lost_connection_is_shown_and_the_conversation_goes_on(visit: Any, serve: Any, screenshots: Path):

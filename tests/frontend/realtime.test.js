@@ -243,3 +243,30 @@ test("round trips are those of updates and their replies, in order", () => {
     [20, 15],
   );
 });
+
+test("in the queue nothing is sent or kept, and then the conversation begins with what is said from there on", () => {
+  const { client, socket, states, world } = newClient();
+  client.connect("");
+  client.appendAudio(Int16Array.of(1).buffer);
+  socket().open();
+  socket().say({ type: "s2s.queue.updated", place: 2, estimated_wait_s: null });
+  client.appendAudio(Int16Array.of(2).buffer);
+  assert.equal(client.send({ type: "session.update", session: {} }), false);
+  assert.deepEqual(states(), [["connecting", null]]);
+  assert.equal(world.events.at(-1).place, 2);
+  socket().say(CREATED);
+  client.releaseHeldAudio();
+  assert.deepEqual(socket().sent, []);
+  client.appendAudio(Int16Array.of(3).buffer);
+  assert.equal(socket().sent.length, 1);
+});
+
+test("a wait without a place is told as a full server, and tried again", () => {
+  const { client, socket, states } = newClient();
+  client.connect("");
+  socket().open();
+  socket().say({ type: "s2s.queue.updated", place: 1, estimated_wait_s: 20 });
+  socket().say({ type: "error", error: { type: "server_error", code: "server_full", message: "no", param: null } });
+  socket().drop();
+  assert.deepEqual(states().at(-1), ["waiting", "full"]);
+});

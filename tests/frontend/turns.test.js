@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { heardText } from "../../frontend/captions.js";
-import { moodOf, problemOf } from "../../frontend/state.js";
+import { moodOf, problemOf, queueWording } from "../../frontend/state.js";
 import { reduce } from "../../frontend/reduce.js";
 import { Conversation, connection, flushed, position, speechStarted, started } from "./conversation.js";
 
@@ -246,4 +246,23 @@ test("a written answer counts as read", () => {
   page.feed({ type: "response.output_text.delta", ...ids, delta: "Hello" });
   page.feed({ type: "response.output_text.done", ...ids, text: "Hello." });
   assert.equal(heardText(page.item("item_a")), "Hello.");
+});
+
+test("somebody in the queue is told how far they are, until the conversation begins", () => {
+  const page = new Conversation();
+  page.feed(connection("connecting"), { type: "s2s.queue.updated", place: 2, estimated_wait_s: 130 });
+  assert.equal(moodOf(page.state), "queued");
+  assert.equal(queueWording(page.state)?.label, "You are number 2 in the queue");
+  assert.match(queueWording(page.state)?.hint ?? "", /about 2 minutes/);
+  page.feed({ type: "s2s.queue.updated", place: 1, estimated_wait_s: null });
+  assert.equal(queueWording(page.state)?.label, "You are next in the queue");
+  page.connect();
+  assert.equal(queueWording(page.state), null);
+});
+
+test("who leaves the queue is not in it any more", () => {
+  const page = new Conversation();
+  page.feed(connection("connecting"), { type: "s2s.queue.updated", place: 3, estimated_wait_s: null });
+  page.feed(connection("closed"));
+  assert.equal(queueWording(page.state), null);
 });

@@ -37,7 +37,7 @@ def test_alive(client: httpx.Client) -> None:
     ("state", "status", "body"),
     [
         (Readiness(True, 3, 16), 200, {"status": "ready", "sessions": 3, "max_sessions": 16}),
-        (Readiness(True, 16, 16), 503, {"status": "full", "sessions": 16, "max_sessions": 16}),
+        (Readiness(True, 16, 16, "full"), 503, {"status": "full", "sessions": 16, "max_sessions": 16}),
         (Readiness(False, 0, 16), 503, {"status": "starting"}),
     ],
 )

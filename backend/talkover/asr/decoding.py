@@ -48,7 +48,7 @@ _SCORE_SCALE = 1024
 
 
 def make_decoder(files: LanguageModelFiles) -> Any:
-    """A decoder for the language model; about 0.05 s and 10 MB. Raises RuntimeError.
+    """A decoder for the language model; about 0.05 s and 19 MB. Raises RuntimeError.
 
     The second pass over the utterance is left out: it takes 60 to 160 ms after the end of speech. The search is kept to
     1500 hypotheses a frame: 0.15 of a core instead of 0.26, at the same word errors.

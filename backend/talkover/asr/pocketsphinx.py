@@ -41,13 +41,14 @@ def create(settings: Settings) -> PocketsphinxEngine:
 
 
 class PocketsphinxEngine:
-    """Any number of utterances side by side; each worker decodes 8 at once, further ones catch up afterwards."""
+    """Any number of utterances side by side; each worker decodes 4 at once, further ones catch up afterwards."""
 
     name = "pocketsphinx"
 
     def __init__(self, files: LanguageModelFiles, workers: int, timeout_s: float) -> None:
         self._files = files
         self._timeout_s = timeout_s
+        self.slots = workers
         command = (sys.executable, "-m", "talkover.asr.pocketsphinx_worker", str(files.folder))
         self.pool = WorkerPool(command, workers)
 

@@ -22,8 +22,10 @@ from talkover.asr.decoding import BYTES_PER_MS, Decoding, make_decoder
 from talkover.asr.language_model import LanguageModelFiles, cached
 from talkover.asr.worker_frames import Frame, FrameReader, Kind, encode
 
-MAX_DECODERS = 8
-"""utterances decoded side by side; further ones wait with their audio and catch up at 10 times real time"""
+DECODERS = 4
+"""utterances decoded side by side: as many conversations as a core carries. Further ones wait with their audio and
+catch up at 10 times real time. All are made before READY: each takes 19 MB that no allocator gives back, and 50 ms in
+which nothing is decoded, so that decoders made on demand would let a server grow and stutter for hours."""
 SLICE_BYTES = 160 * BYTES_PER_MS
 """decoded in one go: about 16 ms of work"""
 PARTIAL_EVERY_MS = 100
@@ -46,10 +48,8 @@ class Decoders:
     """Utterances, decoders, and whose turn it is. Frames in, frames out through `reply`; no I/O of its own."""
 
     def __init__(self, make: Callable[[], Any], reply: Callable[[Frame], None]) -> None:
-        self._make = make
         self._reply = reply
-        self._free: list[Any] = [make()]
-        self._made = 1
+        self._free = [make() for _ in range(DECODERS)]
         self._utterances: dict[int, _Utterance] = {}
 
     def handle(self, frame: Frame) -> None:
@@ -94,9 +94,6 @@ class Decoders:
         """Give decoders to waiting utterances, first to those to be finished: they may take one from a live one."""
         waiting = [utterance for utterance in self._utterances.values() if utterance.decoding is None]
         for utterance in sorted(waiting, key=lambda utterance: not utterance.finishing):
-            if not self._free and self._made < MAX_DECODERS:
-                self._free.append(self._make())
-                self._made += 1
             if not self._free and utterance.finishing:
                 self._take_back()
             if not self._free:

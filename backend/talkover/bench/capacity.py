@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,8 @@ QUICK_LEVELS = (1, 4)
 LISTEN_S = 2.0
 """how much of each answer is listened to before the next question"""
 MAX_QUESTION_MS = 4000.0
+UNLIMITED = ("server.max_sessions=64", "server.max_lag_ms=none")
+"""nobody is refused: how it gets slow is to be seen"""
 SLOW_FACTOR = 2.0
 """a level is too much when its p95 is more than this many times that of one conversation alone"""
 MIN_ANSWERED = 0.95
@@ -69,30 +71,38 @@ class Level:
 
 def measure(setting: Setting) -> PartResult:
     questions = setting.speech.utterances(16, MAX_QUESTION_MS)
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    remarks: list[str] = []
-    server_cores = None
-    if len(cores) > 1:
-        server_cores = {cores[0]}
-        remarks.append(f"server and its workers on core {cores[0]}, clients on {cores[1:]}")
-        os.sched_setaffinity(0, cores[1:])
-    else:
-        remarks.append("server and clients share the only core: the figures are too low")
-    try:
-        with ServerProcess(setting.server_arguments, environ=setting.environ, cores=server_cores) as server:
-            server.wait_ready()
-            idle_s = _idle(setting, server)
-            levels = _ramp(setting, server, questions)
-    finally:
-        if len(cores) > 1:
-            os.sched_setaffinity(0, cores)
+    arguments = [part for override in UNLIMITED for part in ("--set", override)]
+    with on_one_core(setting, *arguments) as (server, remark):
+        idle_s = _idle(setting, server)
+        levels = _ramp(setting, server, questions)
     return PartResult(
         "capacity",
         "What one core carries",
         (Figure("CPU of a listening session", "s/min", value=idle_s), *score(levels)),
-        tuple(remarks),
+        (remark,),
         [level.json() for level in levels],
     )
+
+
+@contextmanager
+def on_one_core(setting: Setting, *arguments: str) -> Generator[tuple[ServerProcess, str]]:
+    """A ready server with a core of its own, and a remark that says so; its clients have the others.
+
+    Raises ServerFailed.
+    """
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if len(cores) > 1:
+        own, remark = {cores[0]}, f"server and its workers on core {cores[0]}, clients on {cores[1:]}"
+        os.sched_setaffinity(0, cores[1:])
+    else:
+        own, remark = None, "server and clients share the only core: the figures are too low"
+    try:
+        with ServerProcess((*setting.server_arguments, *arguments), environ=setting.environ, cores=own) as server:
+            server.wait_ready()
+            yield server, remark
+    finally:
+        if len(cores) > 1:
+            os.sched_setaffinity(0, cores)
 
 
 def _idle(setting: Setting, server: ServerProcess) -> float | None:

@@ -24,6 +24,8 @@ class Footprint:
     processes: int
     sessions: int = 0
     """conversations that were going on"""
+    by_process_mib: tuple[float, ...] = ()
+    """the server first, then its workers"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +41,9 @@ class Growth:
 
 def footprint(pid: int, at_s: float, sessions: int = 0, proc: Path = PROC) -> Footprint | None:
     """None where there is no /proc, or no such process. What ends meanwhile does not count."""
-    memory_kib = threads = descriptors = processes = 0
-    for member in descendants(pid, proc):
+    threads = descriptors = 0
+    memory_mib: list[float] = []
+    for member in sorted(descendants(pid, proc)):
         folder = proc / str(member)
         try:
             memory = _number(folder / "smaps_rollup", "Pss:")
@@ -48,9 +51,11 @@ def footprint(pid: int, at_s: float, sessions: int = 0, proc: Path = PROC) -> Fo
             n_descriptors = len(os.listdir(folder / "fd"))
         except OSError:
             continue
-        memory_kib, threads, descriptors = memory_kib + memory, threads + n_threads, descriptors + n_descriptors
-        processes += 1
-    return Footprint(at_s, memory_kib / 1024, threads, descriptors, processes, sessions) if processes else None
+        memory_mib.append(memory / 1024)
+        threads, descriptors = threads + n_threads, descriptors + n_descriptors
+    if not memory_mib:
+        return None
+    return Footprint(at_s, sum(memory_mib), threads, descriptors, len(memory_mib), sessions, tuple(memory_mib))
 
 
 def growth(samples: Sequence[Footprint]) -> Growth | None:

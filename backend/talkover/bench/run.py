@@ -26,6 +26,7 @@ from talkover.bench import (
     latency,
     machine,
     overhead,
+    overload,
     paraformer,
     ready,
     recognition,
@@ -48,6 +49,7 @@ PARTS: dict[str, Callable[[Setting], PartResult]] = {
     "overhead": overhead.measure,
     "ready": ready.measure,
     "capacity": capacity.measure,
+    "overload": overload.measure,
     "vad": detection.measure,
     "recognition": recognition.measure,
     "retrieval": retrieval.measure,
@@ -56,7 +58,17 @@ PARTS: dict[str, Callable[[Setting], PartResult]] = {
     "cosyvoice2": cosyvoice2.measure,
     "soak": soak.measure,
 }
-NOT_IN_QUICK = ("duplex", "vad", "recognition", "retrieval", "documents", "paraformer", "cosyvoice2", "soak")
+NOT_IN_QUICK = (
+    "overload",
+    "duplex",
+    "vad",
+    "recognition",
+    "retrieval",
+    "documents",
+    "paraformer",
+    "cosyvoice2",
+    "soak",
+)
 SWITCH_INTERVAL_S = 0.001
 """the clients' threads must not wait for each other for longer than what is measured"""
 USAGE_FAULT = 2

@@ -37,6 +37,15 @@ class ServerUnreachable(Exception):
     """There is no realtime server at the address, or it refuses; the message says which."""
 
 
+class ServerFull(ServerUnreachable):
+    """It has no place now."""
+
+    def __init__(self, message: str, retry_after_s: int | None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+        """when the server says to come back; None: it does not say"""
+
+
 class ConversationEnded(OSError):
     """The connection is closed."""
 
@@ -279,9 +288,12 @@ def _connect(url: str, key: str | None, timeout_s: float) -> Any:
         reason = {
             401: "it wants a key (TALKOVER_API_KEY)",
             403: "it refuses this origin",
-            503: "all sessions are taken",
         }
         status = error.response.status_code
+        if status == 503:
+            after = error.response.headers.get("Retry-After", "")
+            retry_after_s = int(after) if after.isdecimal() else None
+            raise ServerFull(f"{url}: all sessions are taken", retry_after_s) from error
         raise ServerUnreachable(f"{url}: {reason.get(status, f'it answered with HTTP {status}')}") from error
     except (OSError, InvalidHandshake, ValueError) as error:
         raise ServerUnreachable(f"{url}: no realtime server answers there ({error})") from error

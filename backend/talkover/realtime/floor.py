@@ -17,6 +17,7 @@ from talkover.realtime.actions import LeftReason, Outbox, TurnLeft
 from talkover.realtime.answers import Answers
 from talkover.realtime.call import Call, Greet, HandOver, HangUp
 from talkover.realtime.conversation import Conversation
+from talkover.realtime.departure import CloseLine, Departure, SayGoodbye
 from talkover.realtime.extension import Extension
 from talkover.realtime.listening import Listening
 from talkover.realtime.owed import Owed, unheard_text
@@ -58,6 +59,7 @@ class Floor:
         self._outbox = outbox
         self._plan = plan
         self._silence = Silence()
+        self._departure = Departure()
         self._due: UserTurn | None = None
         self._answering: UserTurn | None = None
         self._apology_due = False
@@ -245,8 +247,26 @@ class Floor:
             self._tools.deadline_s(self.is_free, sounds_until_s),
             self._notice.deadline_s(self._is_line_free),
             None if self._notice.is_pending else self._call.deadline_s(self.is_free, sounds_until_s),
+            self._departure.deadline_s(self.is_free, sounds_until_s),
         ]
         return [at_s for at_s in deadlines if at_s is not None]
+
+    def server_stops(self, now_s: float) -> None:
+        """Say goodbye as soon as that is polite; then `departs` is true."""
+        self._departure.begin(now_s)
+
+    def departs(self, now_s: float) -> bool:
+        """Say the goodbye of a server that stops when it is due; True when the line is to be closed."""
+        match self._departure.step(self.is_free, self._answers.sounds_until_s, now_s):
+            case SayGoodbye():
+                self._answers.interrupt(now_s, "client_cancelled")
+                self._due = self._answering = None
+                self._listening.say("closing", now_s)
+            case CloseLine():
+                return True
+            case None:
+                pass
+        return False
 
     def watch(self, prompt_idle_user: Callable[[], None], now_s: float) -> str | None:
         """Say what is due. `prompt_idle_user` puts the user's silence into the conversation.

@@ -23,7 +23,7 @@ from talkover.realtime.behaviour import (
     Waiting,
 )
 from talkover.realtime.extension import Extension
-from talkover.realtime.phrases import METADATA_KEY, Kind
+from talkover.realtime.phrases import METADATA_KEY, Kind, phrases
 from talkover.realtime.settings import ResponsePlan
 from talkover.realtime.user_turns import UserTurn, UserTurns
 from talkover.tts.language import language_of
@@ -131,6 +131,10 @@ class Listening:
         return Speaking(turn.audio_s * 1000, turn.revision, looks_finished(turn.transcript.text))
 
     # ------------------------------------------------------------------------------------------------- speaking
+
+    def say(self, kind: Kind, now_s: float) -> None:
+        """Say the first phrase of a kind, in the user's language. No response may be active."""
+        self._say(kind, phrases(kind, self.language)[0], now_s)
 
     def _say_prepared(self, kind: Kind, text: str, now_s: float) -> None:
         if kind == "filler":

@@ -18,10 +18,11 @@ REPLACED = (4000, "resumed on another connection")
 class LiveSession:
     """Its thread, and who is attached to it."""
 
-    def __init__(self, identity: str, window_s: float, end: Callable[[LiveSession], None]) -> None:
-        """`identity`: of the key it was opened with. `window_s`: how long it waits for its client; 0: it does not.
-        `end` is called, on the event loop, when nobody is coming back."""
+    def __init__(self, identity: str, ticket: int, window_s: float, end: Callable[[LiveSession], None]) -> None:
+        """`identity`: of the key it was opened with. `ticket`: of its seat. `window_s`: how long it waits for
+        its client; 0: it does not. `end` is called, on the event loop, when nobody is coming back."""
         self.identity = identity
+        self.ticket = ticket
         self.thread: SessionThread
         """set once, before anything is asked of this"""
         self.connection: Connection | None = None

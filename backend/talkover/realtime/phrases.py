@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-Kind = Literal["filler", "bridge", "reprompt", "goodbye", "backchannel"]
-"""a filler bridges the wait for a late answer, a bridge the wait for a tool; a re-prompt asks a silent user, and a
-backchannel tells one who speaks for long that they are heard"""
+Kind = Literal["filler", "bridge", "reprompt", "goodbye", "backchannel", "closing"]
+"""a filler bridges the wait for a late answer, a bridge the wait for a tool; a re-prompt asks a silent user, a
+backchannel tells one who speaks for long that they are heard, and closing is what is said when the server stops"""
 Remark = Literal["gave_up", "left_undone", "not_understood", "not_recorded"]
 """what the agent owes the user when there is no answer; they belong to the conversation"""
 
@@ -28,6 +28,7 @@ PHRASES: dict[str, dict[Kind, tuple[str, ...]]] = {
         "reprompt": ("Are you still there?", "Can you hear me? Take your time."),
         "goodbye": ("I can't hear you any more, so I'll say goodbye for now.",),
         "backchannel": ("Mm-hm.", "I see.", "Uh-huh.", "Right."),
+        "closing": ("I'm sorry, I have to stop here. Please call again in a moment. Goodbye.",),
     },
     "zh": {
         "filler": ("我看看。", "稍等一下。", "我想一想。", "请稍等。"),
@@ -40,6 +41,7 @@ PHRASES: dict[str, dict[Kind, tuple[str, ...]]] = {
         "reprompt": ("您还在吗？", "您听得到我说话吗？不着急。"),
         "goodbye": ("我听不到您的声音了，那就先再见了。",),
         "backchannel": ("嗯。", "嗯嗯。", "好的。", "是的。"),
+        "closing": ("抱歉，我得先挂断了，请您稍后再打来。再见。",),
     },
     "de": {
         "filler": ("Einen Moment.", "Mal sehen.", "Ich schaue kurz nach.", "Augenblick."),
@@ -52,6 +54,7 @@ PHRASES: dict[str, dict[Kind, tuple[str, ...]]] = {
         "reprompt": ("Sind Sie noch da?", "Hören Sie mich? Lassen Sie sich Zeit."),
         "goodbye": ("Ich höre Sie leider nicht mehr. Auf Wiederhören.",),
         "backchannel": ("Mhm.", "Ja.", "Verstehe.", "Aha."),
+        "closing": ("Ich muss hier leider aufhören. Bitte rufen Sie gleich noch einmal an. Auf Wiederhören.",),
     },
     "es": {
         "filler": ("A ver.", "Un momento.", "Déjame pensar.", "Un segundo."),
@@ -64,6 +67,7 @@ PHRASES: dict[str, dict[Kind, tuple[str, ...]]] = {
         "reprompt": ("¿Sigue ahí?", "¿Me oye? Tómese su tiempo."),
         "goodbye": ("Ya no le oigo, así que me despido. Adiós.",),
         "backchannel": ("Ajá.", "Ya veo.", "Sí.", "Claro."),
+        "closing": ("Lo siento, tengo que terminar aquí. Vuelva a llamar en un momento. Adiós.",),
     },
     "fr": {
         "filler": ("Voyons.", "Un instant.", "Laissez-moi réfléchir.", "Une seconde."),
@@ -76,6 +80,7 @@ PHRASES: dict[str, dict[Kind, tuple[str, ...]]] = {
         "reprompt": ("Vous êtes toujours là ?", "Vous m'entendez ? Prenez votre temps."),
         "goodbye": ("Je ne vous entends plus, alors je vous dis au revoir.",),
         "backchannel": ("Mm-hm.", "Je vois.", "Oui.", "D'accord."),
+        "closing": ("Je suis désolé, je dois m'arrêter ici. Rappelez dans un instant. Au revoir.",),
     },
 }
 """of the bridges the first is said first, and only then"""

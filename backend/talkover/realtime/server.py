@@ -1,41 +1,50 @@
-"""The WebSocket shell: handshake, admission, and bytes between a socket and a session's thread. Decides nothing."""
+"""The WebSocket shell: handshake, who is let in, and a session for each who is. Decides nothing."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from starlette.responses import JSONResponse
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketState
 
 from talkover.access.policy import grant_of
 from talkover.engines import Engines
-from talkover.metrics import Metrics
+from talkover.metrics import Metrics, Stage
+from talkover.realtime.admission import Admission, AdmissionLimits, Admitted, Reason, Refused
 from talkover.realtime.audio_meter import metering
 from talkover.realtime.beta import to_beta
 from talkover.realtime.connection import CLOSE_TIMEOUT_S, Connection
+from talkover.realtime.departure import LONGEST_S
 from talkover.realtime.journal import Journal, JournalUnavailable
 from talkover.realtime.keeper import SessionKeeper
+from talkover.realtime.lateness import LatenessWatch
 from talkover.realtime.live_session import LiveSession
 from talkover.realtime.observer import MakeObserver
 from talkover.realtime.resume_token import digest, presented
+from talkover.realtime.session import SERVER_SHUTDOWN
 from talkover.realtime.session_options import SessionOptions
 from talkover.realtime.session_thread import SessionThread
 from talkover.realtime.snapshot import Snapshot, SnapshotUnreadable, decode
+from talkover.realtime.waiting_room import WaitingRoom, can_wait
 from talkover.realtime.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
 BETA_PROTOCOL = "openai-beta.realtime-v1"
-RETRY_AFTER_S = 5
 REFUSED = {401: "key", 403: "origin"}
 """status of a failed handshake -> what it is counted under; any other one is the request's fault"""
 TOKEN_REFUSED = (4404, "the session to resume is over, or the token was used; start anew")
+REFUSALS: dict[Reason, str] = {
+    "full": "All {sessions} sessions are taken",
+    "busy": "Running conversations are late",
+    "draining": "The server is about to stop",
+    "waited_too_long": "No place became free in time",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +53,7 @@ class RealtimeOptions:
 
     session: SessionOptions
     lead_ms: int | None
-    max_sessions: int
+    admission: AdmissionLimits
     max_frame_bytes: int
     max_backlog_bytes: int
     decision_log: Path | None = None
@@ -57,6 +66,10 @@ class RealtimeOptions:
     """how long a session waits for a client that lost its socket; 0: it ends with the socket"""
     journal: Journal | None = None
     """keeps sessions beyond the process; None: they end with it"""
+    max_lag_s: float | None = None
+    """running calls later than this let nobody new in; None: they do not count"""
+    local_stages: Sequence[Stage] = ()
+    """stages of a turn that this machine answers for"""
 
 
 class RealtimeServer:
@@ -66,16 +79,28 @@ class RealtimeServer:
         self._options = options
         self._engines = engines
         self._metrics = metrics
-        self._lock = threading.Lock()
         self._sessions: set[LiveSession] = set()
         self._endings: set[asyncio.Task[None]] = set()
-        self._admitted = 0
-        self._draining = False
+        self._is_stopping = False
+        self._admission = Admission(options.admission)
+        self._waiting_room = WaitingRoom(self._admission, self._observe)
+        self._lateness = LatenessWatch(options.max_lag_s, options.local_stages)
+        self._observers = (*options.observers, self._lateness.of_session)
         self._watchdog = Watchdog(options.stuck_after_s, metrics)
 
     @property
     def active_sessions(self) -> int:
-        return self._admitted
+        return self._admission.active
+
+    @property
+    def max_sessions(self) -> int:
+        return self._options.admission.sessions
+
+    @property
+    def refuses(self) -> Reason | None:
+        """Why a client that does not wait would be refused now; None: it would not."""
+        self._observe()
+        return self._admission.refuses
 
     async def endpoint(self, socket: WebSocket) -> None:
         """`GET /v1/realtime`, of a client that `talkover.access` has let in."""
@@ -88,58 +113,111 @@ class RealtimeServer:
         live = None if token is None else self._waiting_for(digest(token), _identity(socket))
         if live is not None:
             self._metrics.resumptions_total.labels("live").inc()
-            await self._attend(live, await self._accept(socket))
-            return
-        if token is not None and self._options.journal is None:
+            await self._attend(live, await self._connected(socket))
+        elif token is not None and self._options.journal is None:
             await self._refuse_token(socket)
-            return
-        if not self._admit():
-            self._metrics.sessions_refused_total.labels("draining" if self._draining else "full").inc()
-            message = f"All {self._options.max_sessions} sessions are taken; try again in {RETRY_AFTER_S} s"
-            headers = {"Retry-After": str(RETRY_AFTER_S)}
-            await socket.send_denial_response(_error(503, "server_full", message, headers))
-            return
-        await self._open(socket, token)
+        else:
+            await self._admit(socket, token)
+
+    async def drain(self, seconds: float) -> None:
+        """Let nobody new in, give running sessions so much time, then let them say goodbye; returns when none is left,
+        or some do not end."""
+        self._admission.drain()
+        self._waiting_room.look_again()
+        log.info("draining: %d sessions may go on for %g s", self.active_sessions, seconds)
+        if not await self._until_empty(seconds):
+            for live in tuple(self._sessions):
+                await asyncio.to_thread(live.thread.say_goodbye)
+            await self._until_empty(LONGEST_S)
 
     async def shutdown(self) -> None:
         """Close every session with 1001; new ones are refused. What is in the journal stays for the next process."""
-        self._draining = True
+        self._is_stopping = True
+        self._admission.drain()
+        self._waiting_room.look_again()
         self._watchdog.close()
         for live in tuple(self._sessions):
             if live.connection is None:
                 self._end(live)
             else:
-                live.connection.close(1001, "server shutdown")
-        deadline = time.monotonic() + CLOSE_TIMEOUT_S
+                live.connection.close(1001, SERVER_SHUTDOWN)
+        await self._until_empty(CLOSE_TIMEOUT_S)
+
+    async def _until_empty(self, timeout_s: float) -> bool:
+        """Whether every session ended in time."""
+        deadline = time.monotonic() + timeout_s
         while (self._sessions or self._endings) and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
+        return not (self._sessions or self._endings)
+
+    # ------------------------------------------------------------------------------------------------- admission
+
+    async def _admit(self, socket: WebSocket, token: str | None) -> None:
+        """Give the client a seat, at once or when it is its turn, and serve it there."""
+        self._observe()
+        ticket, standing = self._admission.arrive(can_wait(socket), time.monotonic())
+        if isinstance(standing, Refused):
+            self._metrics.sessions_refused_total.labels(standing.reason).inc()
+            reason = REFUSALS[standing.reason].format(sessions=self.max_sessions)
+            message = f"{reason}; try again in {standing.retry_after_s} s"
+            headers = {"Retry-After": str(standing.retry_after_s)}
+            await socket.send_denial_response(_error(503, "server_full", message, headers))
+            return
+        begun = None
+        try:
+            if not isinstance(standing, Admitted):
+                self._count()
+                await self._accept(socket)
+                if not await self._waiting_room.wait(socket, ticket):
+                    return
+            self._count()
+            begun = await self._begin(socket, token, ticket)
+        finally:
+            if begun is None:
+                self._leave(ticket)
+        if begun is not None:
+            await self._attend(*begun)
+
+    def _leave(self, ticket: int) -> None:
+        """A seat, or a place in the queue, is free again."""
+        self._admission.leave(ticket, time.monotonic())
+        self._waiting_room.look_again()
+        self._count()
+
+    def _observe(self) -> None:
+        """Tell the admission whether running calls are late."""
+        now_s = time.monotonic()
+        self._admission.running_are_late(self._lateness.are_late(now_s), now_s)
+
+    def _count(self) -> None:
+        self._metrics.sessions_active.set(self._admission.active)
+        self._metrics.sessions_waiting.set(self._admission.waiting)
 
     # ------------------------------------------------------------------------------------------------ one session
 
-    async def _open(self, socket: WebSocket, token: str | None) -> None:
-        """A seat was taken for it: begin a session, or go on with the one that the token is for."""
-        live = LiveSession(_identity(socket), self._options.resume_window_s, self._end)
-        is_begun = False
-        try:
-            kept = None if token is None else await self._kept(token, live.identity)
-            if token is not None and kept is None:
-                await self._refuse_token(socket)
-                return
-            connection = await self._accept(socket)
-            live.thread = self._session(socket, live, connection, kept)
-            is_begun = True
-        finally:
-            if not is_begun:
-                self._release()
+    async def _begin(self, socket: WebSocket, token: str | None, ticket: int) -> tuple[LiveSession, Connection] | None:
+        """A new session, or the one that the token is for, in the seat of `ticket`; None when the token is for none."""
+        live = LiveSession(_identity(socket), ticket, self._options.resume_window_s, self._end)
+        kept = None if token is None else await self._kept(token, live.identity)
+        if token is not None and kept is None:
+            await self._refuse_token(socket)
+            return None
+        connection = await self._connected(socket)
+        live.thread = self._session(socket, live, connection, kept)
         self._sessions.add(live)
         log.info("session %s: %s", live.thread.id, "opened" if kept is None else "goes on from the journal")
         live.thread.start()
         self._watchdog.watch(live.thread)
-        await self._attend(live, connection)
+        return live, connection
 
-    async def _accept(self, socket: WebSocket) -> Connection:
-        await socket.accept(subprotocol=_subprotocol(socket.scope.get("subprotocols", [])))
+    async def _connected(self, socket: WebSocket) -> Connection:
+        await self._accept(socket)
         return Connection(socket, self._options.max_backlog_bytes)
+
+    async def _accept(self, socket: WebSocket) -> None:
+        """Unless it has been, in order to wait."""
+        if socket.application_state is WebSocketState.CONNECTING:
+            await socket.accept(subprotocol=_subprotocol(socket.scope.get("subprotocols", [])))
 
     def _session(
         self, socket: WebSocket, live: LiveSession, connection: Connection, kept: Snapshot | None
@@ -174,7 +252,7 @@ class RealtimeServer:
             live.resume_reading,
             to_beta if beta else None,
             options.decision_log,
-            (*options.observers, *metering(grant, live.audio_used_up)),
+            (*self._observers, *metering(grant, live.audio_used_up)),
             live,
             None if journal is None else SessionKeeper(journal, live.identity, lambda: live.token_hash),
         )
@@ -189,7 +267,7 @@ class RealtimeServer:
             was_lost = await connection.run(session)
         finally:
             if live.connection is connection:
-                if was_lost and live.may_be_resumed and not self._draining:
+                if was_lost and live.may_be_resumed and not self._is_stopping:
                     live.wait()
                     log.info("session %s: the connection was lost, its client may come back", session.id)
                 else:
@@ -211,11 +289,11 @@ class RealtimeServer:
             session.stop()
             stopped = await asyncio.to_thread(session.join)
             log.info("session %s: closed%s", session.id, "" if stopped else ", an engine is still busy with it")
-            if self._options.journal is not None and not self._draining:
+            if self._options.journal is not None and not self._is_stopping:
                 self._options.journal.forget(session.id)
         finally:
             live.stop_waiting()
-            self._release()
+            self._leave(live.ticket)
 
     # ------------------------------------------------------------------------------------------------ coming back
 
@@ -243,30 +321,14 @@ class RealtimeServer:
     async def _refuse_token(self, socket: WebSocket) -> None:
         """By a close code: the status of a refused handshake is hidden from a page."""
         self._metrics.resumptions_total.labels("refused").inc()
-        await socket.accept(subprotocol=_subprotocol(socket.scope.get("subprotocols", [])))
+        await self._accept(socket)
         await socket.close(*TOKEN_REFUSED)
-
-    # ------------------------------------------------------------------------------------------------- admission
 
     def _refusal(self, socket: WebSocket) -> JSONResponse | None:
         """Why the handshake fails, if it does."""
         if "call_id" in socket.query_params or socket.query_params.get("intent") == "transcription":
             return _error(400, "invalid_value", "call_id and intent=transcription are not offered by this server")
         return None
-
-    def _admit(self) -> bool:
-        with self._lock:
-            if self._draining or self._admitted >= self._options.max_sessions:
-                return False
-            self._admitted += 1
-        self._metrics.sessions_active.set(self._admitted)
-        return True
-
-    def _release(self) -> None:
-        """A seat is free again."""
-        with self._lock:
-            self._admitted -= 1
-        self._metrics.sessions_active.set(self._admitted)
 
 
 def _subprotocol(offered: Sequence[str]) -> str | None:

@@ -71,6 +71,8 @@ from talkover.realtime.user_turns import UserTurn, UserTurns
 from talkover.vad.decision_log import Write, voice_line
 from talkover.vad.frame_sound import FrameSounds
 
+SERVER_SHUTDOWN = "server shutdown"
+"""why a session ends that was not at fault; closed with 1001"""
 RECOGNIZER = "recognizer"
 """the stage without which there is no turn"""
 MAX_BREAKS = 3
@@ -108,11 +110,16 @@ class Broke:
     """type of the exception"""
 
 
+@dataclass(frozen=True, slots=True)
+class ServerStops:
+    """The server shuts down: the session says goodbye and ends."""
+
+
 Report = (
     TextAhead | Transcript | TurnOpinion | VoiceOpinion | SummaryMade | CallerKnown | ToolFinished | CallAhead | Output
 )
 Frame = str | bytes
-Happened = Opened | Detached | Attached | Frame | Report | LaneFull | Broke | None
+Happened = Opened | Detached | Attached | Frame | Report | LaneFull | Broke | ServerStops | None
 """None: only time has passed"""
 
 
@@ -221,6 +228,8 @@ class RealtimeSession:
                 self._lane_full(response_id, now_s)
             case Broke():
                 self._begin_anew(now_s)
+            case ServerStops():
+                self._floor.server_stops(now_s)
             case str() | bytes():
                 self._frame(happened, now_s)
             case _:
@@ -233,6 +242,8 @@ class RealtimeSession:
         if now_s >= self._expires_s:
             self._outbox.send(ProtocolError("session_expired", "The session has reached its maximum duration").event())
             self._close(1001, "session expired")
+        elif self._floor.departs(now_s):
+            self._close(1001, SERVER_SHUTDOWN)
         elif (hangs_up := self._floor.watch(self._add_silence, now_s)) is not None:
             self._extension.call_ended()
             self._close(1000, hangs_up)

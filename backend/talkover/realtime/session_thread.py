@@ -77,7 +77,16 @@ from talkover.realtime.fields import JsonObject
 from talkover.realtime.ids import new_id, seeded_ids
 from talkover.realtime.keeper import SessionKeeper
 from talkover.realtime.observer import InnerObserver, MakeObserver
-from talkover.realtime.session import Attached, Broke, Detached, Happened, LaneFull, Opened, RealtimeSession
+from talkover.realtime.session import (
+    Attached,
+    Broke,
+    Detached,
+    Happened,
+    LaneFull,
+    Opened,
+    RealtimeSession,
+    ServerStops,
+)
 from talkover.realtime.session_options import SessionOptions
 from talkover.realtime.watchdog import Pulse
 from talkover.vad.decision_log import header, session_line
@@ -212,6 +221,10 @@ class SessionThread:
     def detach(self, outlet: Outlet) -> None:
         """That socket of the client is lost."""
         self.inbox.put_behind_frames(_Detach(outlet))
+
+    def say_goodbye(self) -> None:
+        """The server stops: the session ends by itself, with a goodbye, within `departure.LONGEST_S`."""
+        self.inbox.report(ServerStops(), lambda: False)
 
     def stop(self) -> None:
         """The connection is gone: everything in the works is stale. Does not wait."""

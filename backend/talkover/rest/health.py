@@ -19,6 +19,8 @@ class Readiness:
     """engines are loaded and warmed"""
     sessions: int
     max_sessions: int
+    refuses: str | None = None
+    """why a new session would not be served: full, busy (running ones are late) or draining (the server stops)"""
 
 
 def health_router(readiness: Callable[[], Readiness], metrics: Metrics) -> APIRouter:
@@ -31,13 +33,18 @@ def health_router(readiness: Callable[[], Readiness], metrics: Metrics) -> APIRo
     @router.get(
         "/readyz",
         summary="A new session would be served",
-        responses={503: {"description": "engines are still loading (`starting`), or every session is taken (`full`)"}},
+        responses={
+            503: {
+                "description": "engines are still loading (`starting`), every session is taken (`full`), running ones "
+                "are late (`busy`), or the server stops (`draining`)"
+            }
+        },
     )
     async def readyz() -> JSONResponse:
         state = readiness()
         if not state.warm:
             return JSONResponse({"status": "starting"}, 503, headers={"Retry-After": "1"})
-        status = "ready" if state.sessions < state.max_sessions else "full"
+        status = state.refuses or "ready"
         return JSONResponse(
             {"status": status, "sessions": state.sessions, "max_sessions": state.max_sessions},
             200 if status == "ready" else 503,

@@ -58,6 +58,7 @@ class EspeakEngine:
 
     def __init__(self, size: int) -> None:
         """`size` copies of the library, 4 MB each. Raises EngineUnavailable."""
+        self.slots = size
         self._pool = EspeakPool(
             size,
             [
