@@ -137,8 +137,9 @@ class PassageFinder:
     def _search(self, question: str, key: frozenset[str], is_stale: IsStale) -> tuple[Source, ...]:
         try:
             passages = self._retriever.search(question, self.options.limit, is_stale)
-        except EngineFailed as error:
-            log.warning("documents could not be searched: %s", error)
+        except Exception as error:  # an answer without passages is better than none, and the thread must go on
+            expected = isinstance(error, EngineFailed)
+            log.warning("documents could not be searched: %s", error, exc_info=None if expected else error)
             return ()
         if not is_stale():
             with self._changed:

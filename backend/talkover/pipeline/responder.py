@@ -23,6 +23,9 @@ from talkover.messages import (
 from talkover.pipeline.passages import PassageFinder
 from talkover.tts.segment import Segmenter
 
+MAX_ANSWER_CHARACTERS = 100_000
+"""two hours of speech; a model that does not stop is stopped here"""
+
 INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
 
@@ -91,6 +94,7 @@ class Responder:
         call: _Call | None = None
         finished = LlmFinished()
         first = True
+        left = MAX_ANSWER_CHARACTERS
         for event in self._engine.respond(item.prompt, is_stale):
             if first and not isinstance(event, LlmSources):
                 first = False
@@ -100,10 +104,14 @@ class Responder:
                     if call is not None:
                         yield self._call_end(item, call)
                         call = None
-                    piece = pairs.feed(text)
+                    piece = pairs.feed(text[:left])
                     if used := attribution.feed(piece):
                         yield self._sources(item, "documents", question, used)
                     yield from self._text(item, segmenter, piece)
+                    left -= len(text)
+                    if left <= 0:
+                        finished = LlmFinished("length")
+                        break
                 case LlmCall():
                     if call is None or event.index != call.index:
                         if call is not None:

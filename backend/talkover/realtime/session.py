@@ -57,6 +57,7 @@ from talkover.realtime.hearing import Hearing
 from talkover.realtime.ids import new_id
 from talkover.realtime.items import ContentPart, Item
 from talkover.realtime.listening import Listening
+from talkover.realtime.phrases import remark
 from talkover.realtime.server_tools import ServerTools
 from talkover.realtime.session_options import SessionOptions
 from talkover.realtime.settings import ResponseOptions, ResponsePlan, SessionSettings
@@ -125,6 +126,7 @@ class RealtimeSession:
         self._situation.expect_for(options.settings.server_tools)
         self._call = Call(options.greeting)
         self._listening = Listening(options.manners, answers, turns, receiver, extension, outbox, self._plan)
+        answers.apology = lambda: remark("broke_down", self._listening.language)
         self._floor = Floor(
             conversation, turns, answers, self._tools, self._call, self._listening, extension, self._plan
         )

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -70,6 +71,7 @@ from talkover.realtime.observer import MakeObserver
 from talkover.realtime.session import Happened, LaneFull, Opened, RealtimeSession
 from talkover.realtime.session_options import SessionOptions
 from talkover.vad.decision_log import header, session_line
+from talkover.vad.steady import SteadyVad
 
 log = logging.getLogger(__name__)
 
@@ -110,8 +112,8 @@ class SessionThread:
         observers: Sequence[MakeObserver] = (),
     ) -> None:
         """`rename` changes events on the last step, for clients of the beta protocol. `decision_log` is the folder for
-        a file with all decisions of the session. `observers` make those that look on. Raises OSError when it cannot be
-        written."""
+        a file with all decisions of the session; one that cannot be written is done without. `observers` make those
+        that look on. Raises OSError when they cannot write."""
         self._engines = engines
         self._lead_ms = lead_ms
         self._outlet = outlet
@@ -121,7 +123,7 @@ class SessionThread:
         self._decisions = None if decision_log is None else _open_log(decision_log)
         self._core = RealtimeSession(
             options,
-            engines.vad.stream(),
+            SteadyVad(engines.vad.stream()),
             self._generations["main"],
             self._generations["aside"],
             record=None if self._decisions is None else self._record,
@@ -187,8 +189,7 @@ class SessionThread:
             self.stop()
             for observer in self._observers:
                 observer.closed()
-            if self._decisions is not None:
-                self._decisions.close()
+            self._close_decisions()
 
     def _step(self, happened: Happened) -> None:
         """One step of the core, and what it wants done."""
@@ -201,8 +202,19 @@ class SessionThread:
         self._perform(actions)
 
     def _record(self, line: bytes) -> None:
-        if self._decisions is not None:
+        if self._decisions is None:
+            return
+        try:
             self._decisions.write(line + b"\n")
+        except OSError as error:  # the disk is full: the call is worth more than what is noted of it
+            log.warning("session %s: vad.decision_log ends here: %s", self.id, error.strerror)
+            self._close_decisions()
+
+    def _close_decisions(self) -> None:
+        log_file, self._decisions = self._decisions, None
+        if log_file is not None:
+            with suppress(OSError):  # what was not written yet is lost
+                log_file.close()
 
     def _perform(self, actions: list[Action]) -> None:
         """Carry out actions in order; events that follow each other go out together."""
@@ -353,12 +365,15 @@ class SessionThread:
         return depths if lane is None else depths | lane.queue_depths()
 
 
-def _open_log(folder: Path) -> BinaryIO:
-    """A new file for one session, named by when it began. Raises OSError."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.jsonl"
-    log_file = path.open("xb")
-    log_file.write(header() + b"\n")
+def _open_log(folder: Path) -> BinaryIO | None:
+    """A new file for one session, named by when it began; None when there can be none."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        log_file = (folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.jsonl").open("xb")
+        log_file.write(header() + b"\n")
+    except OSError as error:
+        log.warning("vad.decision_log: %s cannot be written: %s", folder, error.strerror)
+        return None
     return log_file
 
 
