@@ -9,8 +9,8 @@ from fakes import Driver, ScriptedLlm, ToneTts, fake_engines
 from session_talk import driver, error_of, text_turn
 from talkover.engines import EngineFailed, LlmCall, LlmFinished, LlmText
 from talkover.messages import FunctionTool, PromptMessage
-from talkover.realtime.phrases import remark
 from talkover.realtime.actions import ReplaceLane
+from talkover.realtime.phrases import remark
 
 # ------------------------------------------------------------------------------------------------------------ responses
 

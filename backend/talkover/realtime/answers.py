@@ -226,6 +226,8 @@ class Answers:
             case StageFailed(stage=stage, error=error):
                 self._outbox.act(StageError(stage))
                 code = FAILURE_CODES.get(stage, "internal_error")
+                if stage == "responder":  # the synthesizer has apologised for it already
+                    response.failure = failed(code, error)
                 self._fail(response, now_s, failed(code, error))
             case _:
                 pass
