@@ -48,7 +48,7 @@ def test_nothing_goes_through_a_frozen_connection_and_nobody_is_told(serve):
         proxy.turn(True)
         client = WireClient(proxy.url)
         client.ask("Hello?")
-        with pytest.raises(AssertionError, match="no response.done"):
+        with pytest.raises(AssertionError, match=r"no response\.done"):
             client.until("response.done", 1.5)
         assert server.realtime.active_sessions == 1
         server.stop()
