@@ -14,9 +14,9 @@ from talkover.audio import pcm16_to_samples
 from talkover.chaos.engines import Switch, with_faults
 from talkover.chaos.plan import POSSIBLE, VICTIM, VICTIM_SPEED, EngineFault, FaultPlan, SystemFault, decode_plan
 from talkover.engines import EngineFailed, Engines, IsStale
-from talkover.messages import Prompt, PromptMessage, VoiceSettings
+from talkover.messages import Prompt, PromptMessage, ResponseEnd, ResponseRequest, TextDelta, VoiceSettings
 from talkover.pipeline.recognizer import MAX_CHARACTERS
-from talkover.pipeline.responder import MAX_ANSWER_CHARACTERS
+from talkover.pipeline.responder import MAX_ANSWER_CHARACTERS, Responder
 from talkover.realtime.phrases import remark
 
 STOCK_MAX_FRAME_BYTES = 1 << 20
@@ -82,13 +82,14 @@ def test_a_synthesiser_that_fails_at_the_apology_too_is_not_asked_a_third_time()
 
 
 def test_a_segment_that_broke_off_does_not_count_as_heard_when_the_apology_was():
-    session, _ = a_call(EngineFault("tts", "fail", after_results=1, times=1))
+    engines = fake_engines(ScriptedAsr("What is it?"), tts=ToneTts(ms_per_char=20))
+    session, _ = a_call(EngineFault("tts", "fail", after_results=1, times=1), engines)
     response = answered(session)
     assert [item["status"] for item in response["output"]] == ["incomplete", "incomplete"]
     assert response["output"][1]["content"][0]["transcript"] == APOLOGY
 
 
-@pytest.mark.parametrize("deed", [*RAISING, *POSSIBLE["llm"]])
+@pytest.mark.parametrize("deed", [*RAISING, "silent", "huge", "control_characters", "nonsense"])
 def test_a_model_that_does_wrong_ends_its_response_once_and_within_bounds(deed: Any):
     session, switch = a_call(EngineFault("llm", deed))
     response = answered(session)
@@ -96,10 +97,21 @@ def test_a_model_that_does_wrong_ends_its_response_once_and_within_bounds(deed: 
     if deed in (*RAISING, "nonsense"):
         assert code(response) == "llm_error"
         assert said(response).count("Sorry") == 1
-    if deed in ("endless", "huge"):
+    if deed == "huge":
         assert response["status_details"] == {"type": "incomplete", "reason": "max_output_tokens"}
     switch.turn(False)
     assert answered(session)["status"] == "completed"
+
+
+@pytest.mark.parametrize("deed", ["endless", "huge"])
+def test_a_model_that_does_not_stop_is_stopped(deed: Any):
+    plan = FaultPlan((EngineFault("llm", deed),))
+    engine = with_faults(fake_engines(), plan, Switch(is_on=True)).llm
+    request = ResponseRequest(1, "resp_1", Prompt(VICTIM, ()), "text", VoiceSettings("tone"))
+    results = list(Responder(engine).process(request, never))
+    text = "".join(result.text for result in results if isinstance(result, TextDelta))
+    assert len(text) <= MAX_ANSWER_CHARACTERS
+    assert results[-1] == ResponseEnd(1, "resp_1", "incomplete", "max_output_tokens")
 
 
 def test_a_model_that_breaks_in_the_middle_is_apologised_for_behind_what_it_said():
