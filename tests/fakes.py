@@ -377,10 +377,10 @@ class Driver:
         """What StageThread does with an exception."""
         try:
             yield from results
-        except EngineFailed as error:
+        except Exception as error:
             yield StageFailed(
                 stage,
-                str(error),
+                str(error) if isinstance(error, EngineFailed) else f"internal error ({type(error).__name__})",
                 getattr(item, "generation", None),
                 getattr(item, "response_id", None),
                 getattr(item, "item_id", None),

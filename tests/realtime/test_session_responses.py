@@ -10,6 +10,7 @@ from session_talk import driver, error_of, text_turn
 from talkover.engines import EngineFailed, LlmCall, LlmFinished, LlmText
 from talkover.messages import FunctionTool, PromptMessage
 from talkover.realtime.actions import ReplaceLane
+from talkover.realtime.phrases import remark
 
 # ------------------------------------------------------------------------------------------------------------ responses
 
@@ -171,7 +172,10 @@ def test_a_hanging_response_is_given_up_and_its_lane_replaced():
     session.send("response.create")
     session.work.clear()
     session.wait(21)
-    assert session.last("response.done")["response"]["status"] == "failed"
+    session.run()
+    done = session.last("response.done")["response"]
+    assert done["status"] == "failed"
+    assert [item["content"][0]["transcript"] for item in done["output"]] == [remark("broke_down", "en")]
     assert any(isinstance(action, ReplaceLane) for action in session.actions)
 
 

@@ -293,7 +293,7 @@ def test_tts_that_hangs_is_given_up(serve):
 
 
 class BrokenVad(FakeEngine):
-    """Breaks on the first loud frame."""
+    """Breaks at every loud frame, and when it is to begin anew."""
 
     def stream(self) -> BrokenVad:
         return self
@@ -304,7 +304,15 @@ class BrokenVad(FakeEngine):
         return 0.0
 
     def reset(self) -> None:
-        """Has no state."""
+        raise RuntimeError("broken")
+
+
+def test_voice_detector_that_breaks_gives_way_to_loudness(serve):
+    engines = fake_engines(ScriptedAsr("What is Talkover?"))
+    server = serve(Engines(BrokenVad(), engines.asr, engines.llm, engines.tts))
+    with WireClient(server.ws_url) as client:
+        speak(client)
+        assert client.until("response.done")["response"]["status"] == "completed"
 
 
 def test_session_whose_core_breaks_is_closed_with_1011_and_frees_its_seat(serve):
@@ -312,6 +320,7 @@ def test_session_whose_core_breaks_is_closed_with_1011_and_frees_its_seat(serve)
     server = serve(Engines(BrokenVad(), engines.asr, engines.llm, engines.tts))
     with undisturbed(server), WireClient(server.ws_url) as client:
         with suppress(ConnectionClosed):
-            speak(client)
+            client.update(audio={"input": {"turn_detection": None}})
+            client.update(audio={"input": {"turn_detection": {"type": "server_vad"}}})
         assert client.closed() == (1011, "internal error")
     assert eventually(lambda: server.realtime.active_sessions == 0)

@@ -25,6 +25,7 @@ from talkover.event_loop import LoopThread, Stale, TooSlow
 from talkover.llm.chat_stream import ChatStream, StreamError
 from talkover.llm.failover import FailoverResponder
 from talkover.llm.prompt import chat_messages, chat_tool_choice, chat_tools
+from talkover.llm.stream_lines import stream_lines
 from talkover.messages import Prompt
 from talkover.openai_endpoint import OPENAI_URL, Endpoint, Retryable, endpoint_at, transport_error
 
@@ -150,7 +151,7 @@ class OpenAiResponder:
         response = self._open(prompt, passages_as_call, is_stale, first_token)
         broken_off = transport_error(response)
         try:
-            lines = response.aiter_lines()
+            lines = stream_lines(response.aiter_text(), host)
             until = first_token
             while not stream.done:
                 line = self._loop.wait(_next_line(lines), is_stale, until)
@@ -318,8 +319,5 @@ async def _close_all(responses: Sequence[Any]) -> None:
 
 
 async def _next_line(lines: AsyncIterator[str]) -> str | None:
-    """The next line that is not empty, or None at the end."""
-    async for line in lines:
-        if line.strip():
-            return line
-    return None
+    """The next line, or None at the end."""
+    return await anext(lines, None)

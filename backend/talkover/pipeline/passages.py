@@ -42,7 +42,9 @@ class _Found:
 
 
 class PassageFinder:
-    """One session's way to the documents: a thread that searches ahead, and what it found.
+    """One session's way to the documents: a thread that searches, ahead and on time, and what it found.
+
+    All searching is that thread's: a retriever that never returns costs answers their passages, and stops none.
 
     Looking ahead never waits and never queues: a newer question takes the place of the older one. A question is the
     set of its telling words, so that the final transcript finds what was looked up for the partial one.
@@ -87,16 +89,17 @@ class PassageFinder:
             return is_stale() or self._clock() >= deadline
 
         with self._changed:
-            while self._searching == key and not given_up() and not self._closed:
+            if self._kept(key) is None and self._searching != key:
+                self._wanted = question
+                self._changed.notify_all()
+            while self._is_sought(question, key) and not given_up():
                 self._changed.wait(0.01)
-            found = self._kept(key)
-        if found is not None:
-            return found
-        passages = self._search(question, key, given_up)
-        if not passages and not is_stale() and given_up():
-            passages = self._looked_ahead(key)
-            waited_ms = round(self.options.timeout_s * 1000)
-            log.warning("documents: nothing found within %d ms, answering with %d passages", waited_ms, len(passages))
+            found, is_late = self._kept(key), self._is_sought(question, key)
+        if found is not None or not is_late or is_stale():
+            return found or ()
+        passages = self._looked_ahead(key)
+        waited_ms = round(self.options.timeout_s * 1000)
+        log.warning("documents: nothing found within %d ms, answering with %d passages", waited_ms, len(passages))
         return passages
 
     def close(self) -> None:
@@ -113,40 +116,43 @@ class PassageFinder:
     def _run(self) -> None:
         while (question := self._next()) is not None:
             key = same_question(question)
-            if not key or self._kept(key) is not None:
-                continue
-            with self._changed:
-                self._searching = key
-            try:
+            if key and self._kept(key) is None:
                 self._search(question, key, self._is_overtaken)
-            finally:
-                with self._changed:
-                    self._searching = None
-                    self._changed.notify_all()
+            with self._changed:
+                self._searching = None
+                self._changed.notify_all()
 
     def _next(self) -> str | None:
+        """The question to search for now; None at the end."""
         with self._changed:
             while self._wanted is None and not self._closed:
                 self._changed.wait()
+            if self._closed or self._wanted is None:
+                return None
             wanted, self._wanted = self._wanted, None
-            return None if self._closed else wanted
+            self._searching = same_question(wanted)
+            return wanted
+
+    def _is_sought(self, question: str, key: frozenset[str]) -> bool:
+        """The thread is to search for it, or does, and has found nothing yet."""
+        return not self._closed and self._kept(key) is None and (self._wanted == question or self._searching == key)
 
     def _is_overtaken(self) -> bool:
         return self._closed or self._wanted is not None
 
-    def _search(self, question: str, key: frozenset[str], is_stale: IsStale) -> tuple[Source, ...]:
+    def _search(self, question: str, key: frozenset[str], is_stale: IsStale) -> None:
         try:
             passages = self._retriever.search(question, self.options.limit, is_stale)
-        except EngineFailed as error:
-            log.warning("documents could not be searched: %s", error)
-            return ()
+        except Exception as error:  # an answer without passages is better than none, and the thread must go on
+            expected = isinstance(error, EngineFailed)
+            log.warning("documents could not be searched: %s", error, exc_info=None if expected else error)
+            return
         if not is_stale():
             with self._changed:
                 self._found[key] = _Found(passages, self._clock())
                 self._found.move_to_end(key)
                 while len(self._found) > MAX_KEPT:
                     self._found.popitem(last=False)
-        return passages
 
     def _looked_ahead(self, key: frozenset[str]) -> tuple[Source, ...]:
         """The newest passages found for a part of the question."""

@@ -11,6 +11,8 @@ from talkover.messages import Samples, SpeechDropped, SpeechSegment, Transcript
 
 MAX_UTTERANCES = 3
 """open at a time: the live one, one being finalised, one created by the client"""
+MAX_CHARACTERS = 20_000
+"""of a transcript; five minutes of fast speech, the longest utterance there is, have 6000"""
 
 
 @dataclass(slots=True)
@@ -77,17 +79,26 @@ class Recognizer:
 
 
 def _transcript(item: SpeechSegment, hypothesis: Hypothesis, final: bool) -> Transcript:
-    text = hypothesis.text.strip()
+    text = _readable(hypothesis.text)
+    confidence = hypothesis.confidence
     return Transcript(
         item_id=item.item_id,
         text=text,
-        stable_chars=len(text) if final else min(hypothesis.stable_chars, len(text)),
+        stable_chars=len(text) if final else max(0, min(hypothesis.stable_chars, len(text))),
         final=final,
         revision=item.revision,
-        confidence=hypothesis.confidence,
+        confidence=confidence if confidence is not None and 0 <= confidence <= 1 else None,
         language=hypothesis.language,
         audio_end_ms=item.end_ms,
         at_s=time.monotonic(),
         emotion=hypothesis.emotion,
         events=hypothesis.events,
     )
+
+
+def _readable(text: str) -> str:
+    """What a client can show and a model can read: no control characters, no more than can have been said."""
+    text = text[:MAX_CHARACTERS].strip()
+    if text.isprintable():
+        return text
+    return " ".join("".join(character if character.isprintable() else " " for character in text).split())

@@ -24,6 +24,9 @@ from talkover.metrics import PipelineMark
 from talkover.pipeline.passages import PassageFinder
 from talkover.tts.segment import Segmenter
 
+MAX_ANSWER_CHARACTERS = 100_000
+"""two hours of speech; a model that does not stop is stopped here"""
+
 INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
 
@@ -98,6 +101,7 @@ class Responder:
         finished = LlmFinished()
         first = True
         yield self._mark(item, "llm_started")
+        left = MAX_ANSWER_CHARACTERS
         for event in self._engine.respond(item.prompt, is_stale):
             if first and not isinstance(event, LlmSources):
                 first = False
@@ -107,10 +111,14 @@ class Responder:
                     if call is not None:
                         yield self._call_end(item, call)
                         call = None
-                    piece = pairs.feed(text)
+                    piece = pairs.feed(text[:left])
                     if used := attribution.feed(piece):
                         yield self._sources(item, "documents", question, used)
                     yield from self._text(item, segmenter, piece)
+                    left -= len(text)
+                    if left <= 0:
+                        finished = LlmFinished("length")
+                        break
                 case LlmCall():
                     if call is None or event.index != call.index:
                         if call is not None:

@@ -24,6 +24,7 @@ from talkover.messages import (
 )
 from talkover.tts.markdown import MarkdownStripper
 from talkover.tts.normalize import speakable
+from talkover.tts.sound_check import checked
 from talkover.tts.speech_marks import StyleReader
 from talkover.tts.spoken_text import SpokenText
 
@@ -79,7 +80,8 @@ class Synthesizer:
         if not caption.strip():
             return
         if prepared.spoken.strip():
-            for chunk in self._engine.synthesize(prepared.spoken, voice, is_stale):
+            chunks = self._engine.synthesize(prepared.spoken, voice, is_stale)
+            for chunk in checked(chunks, prepared.spoken, is_stale):
                 if not self._spoke:
                     self._spoke = True
                     yield StageMark(request.generation, request.response_id, "tts_first_audio", time.monotonic())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
 from talkover.messages import (
     CallDelta,
     Output,
+    Prompt,
     ResponseEnd,
     SourcesFound,
     StageFailed,
@@ -49,6 +51,9 @@ from talkover.realtime.yielding import MAX_SUSPENDED_S, Yielding
 MAX_WAITING_ASIDE = 8
 """out-of-band responses waiting for the one being made"""
 
+APOLOGY_WITHIN_S = 5.0
+"""an apology that is not heard of for so long is left out: nobody waits for it after a failure"""
+
 FAILURE_CODES = {"responder": "llm_error", "synthesizer": "tts_error"}
 
 
@@ -72,6 +77,8 @@ class Answers:
         self.active: Response | None = None
         self.server_tools: ServerTools | None = None
         """takes the calls of tools that the server runs"""
+        self.apology: Callable[[], str] | None = None
+        """what is said when an answer breaks down"""
         self._conversation = conversation
         self._outbox = outbox
         self._extension = extension
@@ -193,7 +200,7 @@ class Answers:
             if not self.yielding.keeps(message):
                 self._outbox.act(StaleDropped())
             return
-        response.deadline_s = now_s + self._watchdog_s
+        response.deadline_s = now_s + (self._watchdog_s if response.failure is None else APOLOGY_WITHIN_S)
         match message:
             case WireAudio():
                 self._audio(response, message, now_s)
@@ -208,6 +215,8 @@ class Answers:
                 self._extension.sources(response.id, message)
             case StageMark():
                 response.timeline.mark_stage(message.name, message.at_s)
+            case ResponseEnd() if response.failure is not None:
+                self._finish(response, now_s, "failed", response.failure)
             case ResponseEnd(status=status, reason=reason):
                 details: JsonObject | None = None
                 if status == "incomplete":
@@ -220,13 +229,17 @@ class Answers:
             case StageFailed(stage=stage, error=error):
                 self._outbox.act(StageError(stage))
                 code = FAILURE_CODES.get(stage, "internal_error")
-                self._finish(response, now_s, "failed", failed(code, error))
+                if stage == "responder":  # the synthesizer has apologised for it already
+                    response.failure = failed(code, error)
+                self._fail(response, now_s, failed(code, error))
             case _:
                 pass
 
     def _owner(self, message: Output) -> Response | None:
         for response in (self.active, self._aside_active):
-            if response is not None and response.source_id == message.response_id and response.dispatched:
+            if response is None or response.source_id != message.response_id or not response.dispatched:
+                continue
+            if response.failure is None or message.generation == response.generation:
                 return response
         return None
 
@@ -425,9 +438,7 @@ class Answers:
                 self._outbox.act(ReplaceLane("main" if lane == "main" else "aside"))
                 self._outbox.act(StageError("watchdog"))
                 seconds = f"{self._watchdog_s:g}"
-                self._finish(
-                    response, now_s, "failed", failed("internal_error", f"No progress for {seconds} s, given up")
-                )
+                self._fail(response, now_s, failed("internal_error", f"No progress for {seconds} s, given up"))
 
     def deadlines_s(self) -> list[float]:
         responses = (self.active, self._aside_active)
@@ -445,6 +456,19 @@ class Answers:
         self.interjections.drop()
         self._main.next()
         self._aside.next()
+
+    def _fail(self, response: Response, now_s: float, failure: JsonObject) -> None:
+        """It broke down. A user who listens is told so before it ends, by a pipeline that has forgotten it; once."""
+        is_heard = response is self.active and response.plan.modality == "audio"
+        if not is_heard or self.apology is None or response.is_interjection or response.failure is not None:
+            self._finish(response, now_s, "failed", response.failure or failure)
+            return
+        response.failure = failure
+        response.break_off()
+        response.generation, response.source_id = self._main.next(), response.id
+        response.deadline_s = now_s + APOLOGY_WITHIN_S
+        request = response.plan.request(response.generation, response.id, Prompt("", ()))
+        self._outbox.act(Respond("main", replace(request, say=self.apology())))
 
     def refuse(self, response: Response, now_s: float) -> None:
         """The pipeline would not take it: its stages are stuck in older work."""

@@ -10,7 +10,7 @@ from typing import Literal
 Kind = Literal["filler", "bridge", "reprompt", "goodbye", "backchannel", "closing"]
 """a filler bridges the wait for a late answer, a bridge the wait for a tool; a re-prompt asks a silent user, a
 backchannel tells one who speaks for long that they are heard, and closing is what is said when the server stops"""
-Remark = Literal["gave_up", "left_undone", "not_understood", "not_recorded"]
+Remark = Literal["gave_up", "left_undone", "not_understood", "broke_down", "not_recorded"]
 """what the agent owes the user when there is no answer; they belong to the conversation"""
 
 METADATA_KEY = "s2s"
@@ -91,30 +91,35 @@ REMARKS: dict[str, dict[Remark, str]] = {
         "left_undone": "All right, I will leave it.",
         "not_understood": "Sorry, I could not hear that properly. Could you say it again?",
         "not_recorded": "All right, this call is not recorded.",
+        "broke_down": "Sorry, something went wrong just now. Please try again.",
     },
     "zh": {
         "gave_up": "抱歉，我没能完成这件事。",
         "left_undone": "好的，那就不做了。",
         "not_understood": "抱歉，我没有听清楚，您能再说一遍吗？",
         "not_recorded": "好的，这次通话不会录音。",
+        "broke_down": "抱歉，刚才出了点问题，请再说一遍。",
     },
     "de": {
         "gave_up": "Das ist mir leider nicht gelungen.",
         "left_undone": "Gut, dann lasse ich es.",
         "not_understood": "Entschuldigung, das habe ich nicht verstanden. Sagen Sie es bitte noch einmal?",
         "not_recorded": "In Ordnung, dieses Gespräch wird nicht aufgezeichnet.",
+        "broke_down": "Entschuldigung, da ist etwas schiefgegangen. Versuchen Sie es bitte noch einmal.",
     },
     "es": {
         "gave_up": "Lo siento, no he podido hacerlo.",
         "left_undone": "De acuerdo, lo dejo.",
         "not_understood": "Perdone, no le he oído bien. ¿Puede repetirlo?",
         "not_recorded": "De acuerdo, esta llamada no se graba.",
+        "broke_down": "Perdone, algo ha fallado. Inténtelo otra vez, por favor.",
     },
     "fr": {
         "gave_up": "Je suis désolé, je n'y suis pas arrivé.",
         "left_undone": "D'accord, je n'y touche pas.",
         "not_understood": "Pardon, je n'ai pas bien entendu. Pouvez-vous répéter ?",
         "not_recorded": "D'accord, cet appel n'est pas enregistré.",
+        "broke_down": "Pardon, quelque chose n'a pas marché. Réessayez, s'il vous plaît.",
     },
 }
 

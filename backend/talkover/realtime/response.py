@@ -53,6 +53,8 @@ class Response:
         self.dispatched = False
         self.deadline_s = 0.0
         """the watchdog gives up on it then"""
+        self.failure: JsonObject | None = None
+        """why it has failed; it ends when the apology for that was heard"""
         self.audio_ms = 0.0
         self.synthesized_at_s = 0.0
         """when its newest audio was made"""
@@ -179,6 +181,11 @@ class Response:
         return item
 
     # ------------------------------------------------------------------------------------------------------ end
+
+    def break_off(self) -> None:
+        """What was being said ends here; what follows is a message of its own."""
+        self._call_arguments = ""
+        self._close_message("incomplete")
 
     def finish(self, status: ResponseStatus, details: JsonObject | None = None, usage: Usage | None = None) -> None:
         """Close whatever is open, then the response. Nothing of it may be sent afterwards."""

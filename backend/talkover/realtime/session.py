@@ -61,6 +61,7 @@ from talkover.realtime.items import ContentPart, Item
 from talkover.realtime.listening import Listening
 from talkover.realtime.owed import Owed
 from talkover.realtime.parameters import ResolveVoice
+from talkover.realtime.phrases import remark
 from talkover.realtime.recording_notice import RecordingNotice
 from talkover.realtime.server_tools import ServerTools
 from talkover.realtime.session_options import SessionOptions
@@ -186,6 +187,7 @@ class RealtimeSession:
         answers.server_tools = self._tools
         manners = (s2s and s2s.manners) or options.manners
         self._listening = Listening(manners, answers, turns, receiver, extension, outbox, self._plan)
+        answers.apology = lambda: remark("broke_down", self._listening.language)
         self._floor = Floor(
             conversation,
             turns,

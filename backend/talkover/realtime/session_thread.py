@@ -8,9 +8,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 from talkover.engines import Engines, IsStale, SpeakerModel, TurnModel, answers_from_documents
 from talkover.messages import (
@@ -72,6 +71,7 @@ from talkover.realtime.actions import (
     Voiced,
     WentOn,
 )
+from talkover.realtime.decision_file import DecisionFile
 from talkover.realtime.events import encode_event
 from talkover.realtime.fields import JsonObject
 from talkover.realtime.ids import new_id, seeded_ids
@@ -89,8 +89,8 @@ from talkover.realtime.session import (
 )
 from talkover.realtime.session_options import SessionOptions
 from talkover.realtime.watchdog import Pulse
-from talkover.vad.decision_log import header, session_line
 from talkover.vad.frame_sound import MeasuredSounds
+from talkover.vad.steady import SteadyVad
 
 log = logging.getLogger(__name__)
 
@@ -164,9 +164,9 @@ class SessionThread:
         keeper: SessionKeeper | None = None,
     ) -> None:
         """`rename` changes events on the last step, for clients of the beta protocol. `decision_log` is the folder for
-        a file with all decisions of the session. `observers` make those that look on. `away`: the session can outlive
-        its socket. `keeper` keeps it in the journal; one that was kept begins with nobody attached. Raises OSError when
-        it cannot be written.
+        a file with all decisions of the session; one that cannot be written is done without. `observers` make those
+        that look on. `away`: the session can outlive its socket. `keeper` keeps it in the journal; one that was kept
+        begins with nobody attached. Raises OSError when observers cannot write.
         """
         self._engines = engines
         self._lead_ms = lead_ms
@@ -174,7 +174,6 @@ class SessionThread:
         self._metrics = metrics
         self._rename = rename
         self._generations: dict[LaneName, Generations] = {"main": Generations(), "aside": Generations()}
-        self._decisions = None if decision_log is None else _open_log(decision_log)
         options = replace(options, id_seed=options.id_seed or secrets.token_hex(16))
         self._away = away
         self._keeper = keeper
@@ -183,16 +182,15 @@ class SessionThread:
         # the first id that the core makes of the seed
         self.id = seeded_ids(options.id_seed)("sess_") if kept is None else kept.state.session_id
         self._observers = tuple(make(self.id, options) for make in observers)
+        self._decisions = None if decision_log is None else DecisionFile(decision_log, self.id)
         self._inner_observers = tuple(one for one in self._observers if isinstance(one, InnerObserver))
         self._core = RealtimeSession(
             options,
-            MeasuredSounds(engines.vad.stream()),
+            MeasuredSounds(SteadyVad(engines.vad.stream())),
             self._generations["main"],
             self._generations["aside"],
             record=self._record if self._decisions is not None or self._inner_observers else None,
         )
-        if self._decisions is not None:
-            self._decisions.write(session_line(self.id) + b"\n")
         self.inbox: Inbox[Any] = Inbox(MAX_REPORTS, 2 * max_frame_bytes, on_frame_room)
         retriever = None if answers_from_documents(engines.llm) else engines.retriever
         self._passages = None if retriever is None else PassageFinder(retriever, options.passages, self.id)
@@ -333,7 +331,7 @@ class SessionThread:
 
     def _record(self, line: bytes) -> None:
         if self._decisions is not None:
-            self._decisions.write(line + b"\n")
+            self._decisions.write(line)
         for observer in self._inner_observers:
             observer.decided_within(line)
 
@@ -497,15 +495,6 @@ class SessionThread:
         depths = {"recognizer": len(self._recognizing.queue)}
         lane = self._lanes.get("main")
         return depths if lane is None else depths | lane.queue_depths()
-
-
-def _open_log(folder: Path) -> BinaryIO:
-    """A new file for one session, named by when it began. Raises OSError."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.jsonl"
-    log_file = path.open("xb")
-    log_file.write(header() + b"\n")
-    return log_file
 
 
 def _never_stale(_item: object) -> IsStale:
