@@ -47,7 +47,7 @@ _NO_OBJECTION = re.compile(
 
 
 def refuses(text: str, is_reply: bool) -> bool:
-    """Whether these words refuse a recording. `is_reply`: they follow the sentence that tells of it, so "no" will do."""
+    """Whether these words refuse a recording. `is_reply`: they follow the sentence that tells of it: "no" will do."""
     said = text.lower().replace("’", "'").strip()
     if _EXPLICIT.search(said) or _EXPLICIT_ZH.search(said):
         return True
