@@ -66,7 +66,7 @@ class Clock:
 def recorded(path: Path, clock: Clock, **settings: object) -> tuple[RecordingWriter, Metrics]:
     metrics = Metrics()
     chosen = RecordingSettings(path=path, consent="", **settings)  # type: ignore[arg-type]
-    return RecordingWriter(chosen, metrics, clock, lambda: NOW_S), metrics
+    return RecordingWriter(chosen, metrics, clock), metrics
 
 
 def outcomes(metrics: Metrics) -> dict[str, float]:

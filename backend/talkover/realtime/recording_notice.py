@@ -105,7 +105,7 @@ class RecordingNotice:
         return self._owes_remark
 
     def user_wrote(self, text: str) -> bool:
-        """What the client had the user say; a refusal is not acknowledged aloud: the client asks for answers."""
+        """What the client put into the user's mouth; a refusal in it is not acknowledged aloud."""
         if not self._may or not text:
             return False
         if not refuses(text, self._awaits_reply):

@@ -63,14 +63,11 @@ class CallRecording:
         self._voices: dict[str, _Voice] = {}
         self._base: int | None = None
         """where on the call's clock the recording begins; None: it has not"""
-        self._started_at = ""
+        self.started_at_s = 0.0
+        """seconds since the epoch, once it has begun"""
         self._taken = 0
         self._unrecorded: list[tuple[int, int | None]] = []
         """stretches after `base` that are not to be recorded; the last may be open"""
-
-    @property
-    def has_begun(self) -> bool:
-        return self._base is not None
 
     # ---------------------------------------------------------------------------------------------------- events
 
@@ -175,7 +172,7 @@ class CallRecording:
             self._user.skip(now)
             self._agent.skip(now)
             self._base = self._taken = now
-            self._started_at = datetime.fromtimestamp(wall_s, UTC).isoformat(timespec="milliseconds")
+            self.started_at_s = wall_s
         elif on:
             self._unrecorded[-1] = (self._unrecorded[-1][0], now)
         else:
@@ -209,7 +206,7 @@ class CallRecording:
         return transcript.Transcript(
             call=self._call,
             caller=self.caller,
-            started_at=self._started_at,
+            started_at=datetime.fromtimestamp(self.started_at_s, UTC).isoformat(timespec="milliseconds"),
             duration_ms=_ms(self._taken - base),
             notice=self._notice,
             items=tuple(item for item in items if self._is_recorded(item, unrecorded_ms)),

@@ -262,7 +262,7 @@ class RecordingWriter:
             call.fault = "cannot be written"
 
     def _open(self, call: RecordedCall) -> _Files:
-        folder = self._folder.create(call.id, self._wall_clock())
+        folder = self._folder.create(call.id, call.recording.started_at_s)
         files = self._files[call.id] = _Files(folder, None)
         kind = self._settings.format
         descriptor = open_private(folder / f"audio.{kind}")

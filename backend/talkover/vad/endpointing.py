@@ -328,6 +328,10 @@ class Endpointer:
         return self._follow_turn(sound)
 
     def _follow_turn(self, sound: _Sound) -> list[TurnEvent]:
+        silence_ms = self.now_ms - sound.voiced_end_ms
+        is_too_long = self.now_ms - sound.start_ms >= self._options.max_utterance_ms
+        if silence_ms == 0 and not is_too_long:  # what the end sounds like is not asked while there is voice
+            return self._follow_pause(sound, math.inf)
         features = EndFeatures(
             sound.text,
             sound.text_is_final,
@@ -337,16 +341,15 @@ class Endpointer:
             self._pauses.usual_ms,
             self._model_opinion(sound),
         )
-        silence_ms = self.now_ms - sound.voiced_end_ms
-        needed_ms = self._silence_needed_ms(features)
+        finished = finished_probability(features)
+        needed_ms = self._silence_needed_ms(features, finished)
         reason: Literal["silence", "too_long"] | None = None
         if silence_ms >= needed_ms:
             reason = "silence"
-        elif self.now_ms - sound.start_ms >= self._options.max_utterance_ms:
+        elif is_too_long:
             reason = "too_long"
-        events = self._follow_pause(sound, 0.0 if reason else self._likely_end_ms(sound, features, needed_ms))
+        events = self._follow_pause(sound, 0.0 if reason else self._likely_end_ms(sound, finished, needed_ms))
         if reason:
-            finished = finished_probability(features)
             is_distant = not sound.over_agent and self._distance(sound.level_dbfs) != "near"
             events.append(
                 SpeechEnded(self.now_ms, sound.voiced_end_ms, sound.revision, reason, finished, needed_ms, is_distant)
@@ -377,18 +380,18 @@ class Endpointer:
             events.append(LikelyEnd(self.now_ms, sound.revision))
         return events
 
-    def _silence_needed_ms(self, features: EndFeatures) -> float:
+    def _silence_needed_ms(self, features: EndFeatures, finished: float) -> float:
         if self._options.mode == "server_vad":
             return max(FRAME_MS, self._options.silence_duration_ms)
-        return self._options.patience * silence_needed_ms(features, PATIENCE[self._options.eagerness])
+        return self._options.patience * silence_needed_ms(features, PATIENCE[self._options.eagerness], finished)
 
-    def _likely_end_ms(self, sound: _Sound, features: EndFeatures, needed_ms: float) -> float:
+    def _likely_end_ms(self, sound: _Sound, finished: float, needed_ms: float) -> float:
         """Silence after which the turn may be over: sooner for words that look finished, though some may be missing."""
         if sound.revision >= MAX_EARLY_ENDS:
             early_ms = LATEST_LIKELY_END_MS
         elif not sound.text or sound.voiced_frames * FRAME_MS < SHORT_UTTERANCE_MS:
             early_ms = EARLIEST_LIKELY_END_MS
         else:
-            if_all_ms = wait_ms(finished_probability(features), PATIENCE[self._options.eagerness])
+            if_all_ms = wait_ms(finished, PATIENCE[self._options.eagerness])
             early_ms = min(max(LIKELY_END_SHARE * if_all_ms, EARLIEST_LIKELY_END_MS), LATEST_LIKELY_END_MS)
         return min(early_ms, needed_ms / 2)

@@ -86,9 +86,12 @@ def _trust(confidence: float | None) -> float:
     return 1.0 if confidence is None else clamped((confidence - UNSURE_BELOW) / (SURE_FROM - UNSURE_BELOW), 0.0, 1.0)
 
 
-def silence_needed_ms(features: EndFeatures, patience: Patience) -> float:
-    """Silence that ends the turn. Text that may lack the last words can prolong the wait but never shorten it."""
-    probability = finished_probability(features)
+def silence_needed_ms(features: EndFeatures, patience: Patience, finished: float | None = None) -> float:
+    """Silence that ends the turn. Text that may lack the last words can prolong the wait but never shorten it.
+
+    `finished`: the features' probability, where it is known already.
+    """
+    probability = finished_probability(features) if finished is None else finished
     if not features.text_is_final:
         probability = min(probability, 0.5)
     elif is_short_answer(features.text, features.expected):
