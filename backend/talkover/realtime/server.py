@@ -144,13 +144,16 @@ class RealtimeServer:
         offered: Sequence[str] = socket.scope.get("subprotocols", [])
         beta = BETA_PROTOCOL in offered or socket.headers.get("openai-beta") == "realtime=v1"
         now_s = time.time()
-        expires_at = int(now_s + template.lifetime_s) if kept is None else kept.state.expires_at
-        model = socket.query_params.get("model") or template.model if kept is None else kept.state.model
         if kept is None:
             self._metrics.sessions_total.inc()
             live.connection = connection
+            model = socket.query_params.get("model") or template.model
+            session = replace(template, model=model, expires_at=int(now_s + template.lifetime_s))
+        else:
+            ends_at_s = kept.state.expires_at
+            session = replace(template, model=kept.state.model, expires_at=ends_at_s, lifetime_s=ends_at_s - now_s)
         return SessionThread(
-            replace(template, model=model, expires_at=expires_at, lifetime_s=expires_at - now_s),
+            session,
             self._engines,
             options.lead_ms,
             connection if kept is None else live,
