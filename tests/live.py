@@ -60,6 +60,11 @@ class InProcessServer:
         """As SIGTERM does. Does not wait."""
         self._server.should_exit = True
 
+    def cut_connections(self) -> None:
+        """As a network that breaks: no close frame says so. Does not wait."""
+        for connection in tuple(self._server.server_state.connections):
+            connection.loop.call_soon_threadsafe(connection.transport.abort)
+
     @property
     def open_connections(self) -> int:
         """Sockets the server still keeps."""

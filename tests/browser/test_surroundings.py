@@ -100,6 +100,25 @@ def test_lost_connection_is_shown_and_the_conversation_goes_on(visit: Any, serve
         page.wait("talkover.mood === 'idle'")
 
 
+def test_a_broken_connection_is_picked_up_in_the_same_session(visit: Any, serve: Any, screenshots: Path):
+    story = " ".join(f"Word{number} is here." for number in range(30))
+    llm = ScriptedLlm(story)
+    server: InProcessServer = serve(fake_engines(llm=llm, tts=ToneTts(ms_per_char=10)))
+    page = visit(server.http_url, complaints_allowed=("WebSocket connection",))
+    page.type("Tell me a story.")
+    page.wait("talkover.history.length === 2 && talkover.history[1].heardMs > 800")
+    session_id = page.ask("talkover.state.session.id")
+    server.cut_connections()
+    page.wait("talkover.mood === 'reconnecting'")
+    page.wait("document.body.innerText.includes('Reconnecting')")
+    page.picture(screenshots / "reconnecting.png")
+    page.wait("talkover.state.connection.status === 'open'")
+    assert page.ask("talkover.state.session.id") == session_id
+    page.wait_answered(3)
+    assert " ".join(item["heard"] for item in page.history[1:]).split() == story.split()
+    assert len(llm.prompts) == 1, "the answer that was cut goes on, no other is made"
+
+
 def test_wrong_key_is_asked_for_and_taken(visit: Any, serve: Any, screenshots: Path):
     server: InProcessServer = serve(fake_engines(), environ={"TALKOVER_API_KEY": "sesame"})
     page = visit(server.http_url, complaints_allowed=("WebSocket connection", "401"))

@@ -89,7 +89,7 @@ def test_nothing_is_said_while_the_client_is_away_and_no_word_is_lost_or_doubled
 def test_the_client_knows_best_where_it_stopped():
     driver = telling()
     driver.wait(2.0)
-    item_id = driver.core._answers.newest_message_id
+    item_id = driver.core._conversation.newest_spoken_id
     lose(driver)
     driver.wait(3.0)
     come_back(driver)
@@ -109,7 +109,7 @@ def test_who_reports_has_heard_no_more_than_a_moment_after_its_last_report():
     """The server learns of a dead line late; what it sent meanwhile was not heard."""
     driver = telling()
     driver.wait(1.0)
-    item_id = driver.core._answers.newest_message_id
+    item_id = driver.core._conversation.newest_spoken_id
     driver.send("s2s.playback.updated", item_id=item_id, audio_played_ms=1000, ended=False)
     driver.run(20)
     driver.wait(4.0)

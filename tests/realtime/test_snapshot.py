@@ -55,6 +55,11 @@ def texts(driver: Driver) -> list[Any]:
     return list(prompt_messages(driver.core._conversation.entries()))
 
 
+def ids_of_agent(driver: Driver) -> list[str]:
+    """Ids of its messages."""
+    return [entry.item.id for entry in driver.core._conversation.entries() if entry.item.role == "assistant"]
+
+
 def wire(driver: Driver) -> list[dict[str, Any]]:
     return [entry.wire_item.wire() for entry in driver.core._conversation.entries()]
 
@@ -145,6 +150,7 @@ def test_an_answer_that_was_cut_goes_on_with_its_own_words():
     driver._handle(TextAhead(response_id, "", last=True))
     driver.wait(2.0)
     again = restart(driver)
+    assert again.last("s2s.session.resumed")["spoken_item_id"] == ids_of_agent(driver)[-1]
     prompts = len(again.engines.llm.prompts)
     again.wait(1.1)
     again.run()

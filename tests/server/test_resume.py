@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import socket
+import sqlite3
 import struct
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +68,14 @@ def refused(url: str, token: str, key: str | None = None) -> int:
 
 def heard_history(resumed: Event) -> list[str]:
     return [part.get("transcript") or part.get("text") for item in resumed["items"] for part in item["content"]]
+
+
+def owed_rest(journal: Path) -> str:
+    """What the only session in the journal still has to say."""
+    with closing(sqlite3.connect(journal)) as database:
+        row = database.execute("SELECT state FROM sessions").fetchone()
+    owed = None if row is None else json.loads(row[0])["owed"]
+    return "" if owed is None else owed["rest"]
 
 
 def test_a_cut_answer_goes_on_at_the_first_word_not_heard(serve: Any):
@@ -225,6 +236,9 @@ def test_sessions_go_on_in_the_next_process_after_a_shutdown(serve: Any, tmp_pat
     client.ask("Tell me a story.")
     client.nth("response.output_audio.delta", 5)
     item_id = client.of("response.output_audio.delta")[-1]["item_id"]
+    assert eventually(lambda: owed_rest(tmp_path / "calls.sqlite").endswith(STORY[-20:])), (
+        "all of it is thought and kept"
+    )
     server.__exit__()
     assert client.closed() == (1001, "server shutdown")
     llm = ScriptedLlm("Asked again.")

@@ -53,7 +53,7 @@ class Absence:
     def back(self, session: JsonObject, input_ms: float, now_s: float) -> None:
         """The client has another socket. `session`: as on the wire; `input_ms` of the user's audio have arrived."""
         self._outbox.send({"type": "session.updated", "session": session})
-        self._extension.resumed(self._conversation, self._answers.newest_message_id, input_ms)
+        self._extension.resumed(self._conversation, input_ms)
         self._outbox.act(OfferResume())
         self._floor.client_back()
         if self._waits_for is not None:

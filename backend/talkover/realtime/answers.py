@@ -348,11 +348,6 @@ class Answers:
             return None
         return Owed(message_id, unheard_text(self.texts.whole(response.source_id), response.continues))
 
-    @property
-    def newest_message_id(self) -> str | None:
-        """The newest message of the conversation that was spoken."""
-        return None if self.spoken.newest is None else self.spoken.newest[1]
-
     def resume(self, now_s: float, reason: str | None) -> None:
         """Say what has not been heard, as a response of its own. `reason`: why it was no interruption; None: nobody
         spoke."""

@@ -125,6 +125,11 @@ class Conversation:
         """All entries, from the end."""
         return (self._entries[item_id] for item_id in reversed(self._order))
 
+    @property
+    def newest_spoken_id(self) -> str | None:
+        """The agent's newest message that has sound."""
+        return next((entry.item.id for entry in self.newest_first() if entry.ledger is not None), None)
+
     def last_user_text(self) -> str:
         """What the user said last; empty when nothing was said."""
         entries = (self._entries[item_id].item for item_id in reversed(self._order))

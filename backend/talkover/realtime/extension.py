@@ -156,7 +156,7 @@ class Extension:
             ]
             self._outbox.send({"type": "s2s.handover", "reason": reason, "said": said[::-1]})
 
-    def resumed(self, conversation: Conversation, newest_id: str | None, input_ms: float) -> None:
+    def resumed(self, conversation: Conversation, input_ms: float) -> None:
         """All that a client needs to draw the conversation again, and where to go on sending audio.
 
         The oldest items are left out where they do not fit into an event.
@@ -180,7 +180,7 @@ class Extension:
                 "items": items[::-1],
                 "items_left_out": len(entries) - len(items),
                 "heard_chars": heard,
-                "spoken_item_id": newest_id,
+                "spoken_item_id": conversation.newest_spoken_id,
                 "input_audio_ms": math.floor(input_ms),
             }
         )

@@ -9,8 +9,9 @@ import asyncio
 from collections.abc import Callable
 
 from talkover.realtime.connection import Connection
+from talkover.realtime.outlet import Offer
 from talkover.realtime.resume_token import digest, is_same, new_token
-from talkover.realtime.session_thread import Offer, SessionThread
+from talkover.realtime.session_thread import SessionThread
 
 REPLACED = (4000, "resumed on another connection")
 

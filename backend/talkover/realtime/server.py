@@ -230,20 +230,20 @@ class RealtimeServer:
         grant = grant_of(socket.scope)
         begins = grant.session
         now_s = time.time()
-        expires_at = int(now_s + template.lifetime_s) if kept is None else kept.state.expires_at
-        model = socket.query_params.get("model") or (begins and begins.model) or template.model
         if kept is None:
             self._metrics.sessions_total.inc()
             live.connection = connection
-        return SessionThread(
-            replace(
+            session = replace(
                 template,
-                model=model if kept is None else kept.state.model,
+                model=socket.query_params.get("model") or (begins and begins.model) or template.model,
                 begins_with=begins and begins.settings,
-                expires_at=expires_at,
-                lifetime_s=expires_at - now_s,
-                kept=kept,
-            ),
+                expires_at=int(now_s + template.lifetime_s),
+            )
+        else:
+            ends_at_s, model = kept.state.expires_at, kept.state.model
+            session = replace(template, model=model, expires_at=ends_at_s, lifetime_s=ends_at_s - now_s, kept=kept)
+        return SessionThread(
+            session,
             self._engines,
             options.lead_ms,
             connection if kept is None else live,

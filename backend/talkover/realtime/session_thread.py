@@ -7,9 +7,9 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from talkover.engines import Engines, IsStale, SpeakerModel, TurnModel, answers_from_documents
 from talkover.messages import (
@@ -77,6 +77,7 @@ from talkover.realtime.fields import JsonObject
 from talkover.realtime.ids import new_id, seeded_ids
 from talkover.realtime.keeper import SessionKeeper
 from talkover.realtime.observer import InnerObserver, MakeObserver
+from talkover.realtime.outlet import Attach, Away, Detach, Outlet
 from talkover.realtime.session import (
     Attached,
     Broke,
@@ -106,43 +107,6 @@ MAX_REPLACEMENTS = 3
 JOIN_S = 5.0
 LONGEST_WAIT_S = 60.0
 """when nothing is due at all: clocks of platforms have an end"""
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What a client needs to come back after it has lost its socket."""
-
-    token: str
-    expires_in_s: float
-    """after the loss"""
-
-
-class Outlet(Protocol):
-    """Where frames go. Called from the session thread; must not block."""
-
-    def send(self, frames: list[str]) -> None: ...
-
-    def close(self, code: int, reason: str) -> None: ...
-
-
-class Away(Outlet, Protocol):
-    """Where frames go while nobody is attached, and who gives out the tokens to come back with."""
-
-    def offer(self) -> Offer | None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Attach:
-    """The client is here, on another socket."""
-
-    outlet: Outlet
-
-
-@dataclass(frozen=True, slots=True)
-class _Detach:
-    """This socket of the client is lost."""
-
-    outlet: Outlet
 
 
 class SessionThread:
@@ -214,11 +178,11 @@ class SessionThread:
 
     def attach(self, outlet: Outlet) -> None:
         """The client has another socket; what it sends there is offered to the inbox after this."""
-        self.inbox.put_behind_frames(_Attach(outlet))
+        self.inbox.put_behind_frames(Attach(outlet))
 
     def detach(self, outlet: Outlet) -> None:
         """That socket of the client is lost."""
-        self.inbox.put_behind_frames(_Detach(outlet))
+        self.inbox.put_behind_frames(Detach(outlet))
 
     def say_goodbye(self) -> None:
         """The server stops: the session ends by itself, with a goodbye, within `departure.LONGEST_S`."""
@@ -268,9 +232,9 @@ class SessionThread:
                 wait_s = self._wait_s(time.monotonic())
                 happened = self.inbox.get(wait_s if frames_wanted or not core.ready_for_frames else 0.05, frames_wanted)
                 match happened:
-                    case _Attach(outlet):
+                    case Attach(outlet):
                         self._attach(outlet)
-                    case _Detach(outlet):
+                    case Detach(outlet):
                         self._detach(outlet)
                     case _:
                         self._step(happened)
