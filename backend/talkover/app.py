@@ -365,7 +365,7 @@ def serve(settings: Settings, build: Callable[[Settings], Engines] = build_engin
     started_at_s = time.monotonic()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     logging.basicConfig(level=settings.server.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
-    for chatty in ("httpx", "uvicorn.error"):
+    for chatty in ("httpx", "httpx2", "uvicorn.error"):  # the last one writes addresses with their query
         logging.getLogger(chatty).setLevel(logging.WARNING)
     listener = _bind(settings.server.host, settings.server.port)
     engines = build(settings)

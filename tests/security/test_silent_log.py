@@ -22,6 +22,7 @@ from fakes import LevelVad, ScriptedAsr, ToneTts
 from live import eventually
 from recordings import silence, tone
 from talkover.access.keys import digest_of
+from talkover.app import build_retriever
 from talkover.config import load_settings
 from talkover.engines import Engines
 from talkover.llm.openai_api import create
@@ -98,11 +99,13 @@ def test_a_conversation_leaves_no_word_and_no_key_in_the_log(
         llm = create(load_settings(None, model, {}))
         llm.warmup()
         stack.callback(llm.close)
+        knowledge = [f"knowledge.path={folder}", f"knowledge.uploads={uploads}", "knowledge.embeddings=none"]
+        retriever = build_retriever(load_settings(None, knowledge, {}), llm)
+        stack.callback(retriever.close)
         server = serve(
-            Engines(LevelVad(), ScriptedAsr(QUESTION), llm, ToneTts(5)),
+            Engines(LevelVad(), ScriptedAsr(QUESTION), llm, ToneTts(5), retriever),
             f'tools.openapi=[{{document = "{depot_url}/openapi.json", api_key_env = "TOOL_KEY"}}]',
             f'access.keys=[{{name = "desk", key_sha256 = "{digest_of(DESK).hex()}"}}]',
-            f"knowledge.path={folder}", f"knowledge.uploads={uploads}", "knowledge.embeddings=none",
             environ={"TALKOVER_API_KEY": MASTER},
         )  # fmt: skip
         assert ask(server, "/v1/models", {"Authorization": f"Bearer {WRONG}"}).status == 401
@@ -128,6 +131,10 @@ def test_a_conversation_leaves_no_word_and_no_key_in_the_log(
         added = httpx.post(f"{server.http_url}/v1/documents", files=upload, headers=master, trust_env=False)
         assert added.is_success
         assert eventually(lambda: server.realtime.active_sessions == 0)
+    asked = json.dumps(chat.requests)
+    assert all(word in asked for word in ("Quetzalcoatl", RESULT, "Bartholomew", "bad key")), (
+        "nothing to be silent about"
+    )
     log = "\n".join(map(logging.Formatter().format, caplog.records))  # with tracebacks
     assert "session sess_" in log
     assert [line for line in log.splitlines() for secret in SECRETS if secret in line] == []
