@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import tracemalloc
-import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,6 +16,7 @@ import soundfile
 
 from attacker import Answer, ask, dial, read_answer, request
 from fakes import fake_engines
+from knowledge_files import archive
 from live import InProcessServer
 from talkover.app import build_retriever
 from talkover.config import load_settings
@@ -49,14 +49,6 @@ def upload(server: InProcessServer, path: str, name: str, content: bytes) -> Ans
     return ask(server, path, headers, method="POST", body=form)
 
 
-def archive(entries: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
-        for name, content in entries.items():
-            packed.writestr(name, content)
-    return buffer.getvalue()
-
-
 def pdf_bomb(megabytes: int) -> bytes:
     """One page whose content unpacks to so much."""
     packer = zlib.compressobj(1)
@@ -87,6 +79,7 @@ def audio(samples: np.ndarray, rate_hz: int, container: str) -> bytes:
     return buffer.getvalue()
 
 
+@pytest.mark.usefixtures("library_threads")
 def test_a_document_is_written_nowhere_but_into_its_folder(serve, tmp_path: Path):
     folder, uploads = tmp_path / "documents", tmp_path / "uploads"
     folder.mkdir()
