@@ -34,5 +34,5 @@ def configure_logging(level: str, log_format: Literal["text", "json"]) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if log_format == "json" else logging.Formatter(TEXT))
     logging.basicConfig(level=level.upper(), handlers=[handler])
-    for chatty in ("httpx", "uvicorn.error"):
+    for chatty in ("httpx", "httpx2", "uvicorn.error"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import tracemalloc
-import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,10 @@ import soundfile
 
 from attacker import Answer, ask, dial, read_answer, request
 from fakes import fake_engines
+from knowledge_files import archive
 from live import InProcessServer
+from talkover.app import build_retriever
+from talkover.config import load_settings
 from talkover.knowledge.loading import load_document
 from talkover.knowledge.unreadable import Unreadable
 from talkover.rest.audio_files import AudioTooLong, UnreadableAudio, read_audio
@@ -44,14 +47,6 @@ def upload(server: InProcessServer, path: str, name: str, content: bytes) -> Ans
     ).encode() + content + f"\r\n--{BOUNDARY}--\r\n".encode()  # fmt: skip
     headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
     return ask(server, path, headers, method="POST", body=form)
-
-
-def archive(entries: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
-        for name, content in entries.items():
-            packed.writestr(name, content)
-    return buffer.getvalue()
 
 
 def pdf_bomb(megabytes: int) -> bytes:
@@ -84,17 +79,24 @@ def audio(samples: np.ndarray, rate_hz: int, container: str) -> bytes:
     return buffer.getvalue()
 
 
+@pytest.mark.usefixtures("library_threads")
 def test_a_document_is_written_nowhere_but_into_its_folder(serve, tmp_path: Path):
     folder, uploads = tmp_path / "documents", tmp_path / "uploads"
     folder.mkdir()
     (folder / "open.md").write_text("# Open\n\nWe open at nine.\n")
-    server = serve(
-        fake_engines(), f"knowledge.path={folder}", f"knowledge.uploads={uploads}", "knowledge.embeddings=none"
-    )
+    settings = (f"knowledge.path={folder}", f"knowledge.uploads={uploads}", "knowledge.embeddings=none")
+    engines = fake_engines()
+    retriever = build_retriever(load_settings(None, settings, {}), engines.llm)
+    server = serve(replace(engines, retriever=retriever))
+    assert upload(server, "/v1/documents", "plain.md", b"# Plain\n\nText.\n").status == 201
+    assert (uploads / "plain.md").is_file()
     for name in ("../escape.md", "/etc/x.md", "..\\escape.md", "%2e%2e/x.md", "a\x00.md", ".x.md"):
         upload(server, "/v1/documents", name, b"# Escaped\n\nText.\n")
     outside = [path for path in tmp_path.rglob("*") if path.is_file() and uploads not in path.parents]
     assert outside == [folder / "open.md"]
+    assert ask(server, "/v1/documents/..%2fdocuments%2fopen.md", method="DELETE").status == 404
+    assert (folder / "open.md").is_file()
+    retriever.close()
 
 
 def test_a_body_without_an_end_is_cut_off(serve):
