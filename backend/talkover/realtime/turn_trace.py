@@ -251,7 +251,6 @@ class TurnTracer:
             span = turn_span(self._traced, answer.turn, answer.heard_until_s, asked_s)
             if self._traced.with_content:
                 span = replace(span, attributes={**span.attributes, **self._content(answer, answer.turn)})
-            children = (*span.children, *answer.tools)
             parts = (*span.children, *answer.tools)
             start_s = min((span.start_s, *(part.start_s for part in parts)))
             end_s = max((span.end_s, *(part.end_s for part in parts)))
