@@ -22,8 +22,10 @@ def by_name(figures: list[Figure]) -> dict[str, Figure]:
 # --------------------------------------------------------------------------------------------------------- latency
 
 
-def exchange(voice_to_voice_ms: float | None, early: bool = False, **stages_ms: float) -> Exchange:
-    return Exchange("x", "hello", "hello", "hi", voice_to_voice_ms, early, stages_ms, 0.0)
+def exchange(
+    voice_to_voice_ms: float | None, early: bool = False, server_ms: float | None = None, **stages_ms: float
+) -> Exchange:
+    return Exchange("x", "hello", "hello", "hi", voice_to_voice_ms, server_ms, early, stages_ms, 0.0)
 
 
 def test_latency_counts_the_answered_only_and_says_how_many():
@@ -46,6 +48,15 @@ def test_the_rest_is_what_no_stage_explains():
 
 def test_answers_without_marks_leave_the_stages_out():
     assert list(by_name(latency.score("x", [exchange(600)]))) == ["voice to voice, x", "answered"]
+
+
+@pytest.mark.parametrize(("server_ms", "agrees"), [(585, True), (615, True), (575, False), (625, False)])
+def test_the_servers_figure_may_be_so_far_from_the_callers_to_either_side(server_ms: float, agrees: bool):
+    exchanges = [exchange(600, server_ms=server_ms), exchange(600), exchange(None, server_ms=900)]
+    figure = by_name(latency.score("x", exchanges))["of that, not in the server's figure"]
+    assert figure.summary is not None
+    assert (figure.summary.n, figure.summary.p50) == (1, 600 - server_ms)
+    assert [met for _, met in figure.verdicts()] == [agrees]
 
 
 # -------------------------------------------------------------------------------------------------------- barge-in

@@ -40,7 +40,7 @@ def ask(client: WireClient) -> dict[str, Any]:
     client.say_live(silence(0.2))
     client.say_live(tone(0.6))
     client.say_live(silence(0.9))
-    return client.until("s2s.turn.metrics", 20)
+    return client.nth("s2s.turn.metrics", timeout_s=20)
 
 
 def prometheus(server: InProcessServer) -> dict[tuple[str, str], float]:

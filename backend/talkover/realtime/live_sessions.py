@@ -23,6 +23,7 @@ from talkover.realtime.actions import (
     StageError,
     StopTool,
 )
+from talkover.realtime.fields import JsonObject
 from talkover.realtime.session import Happened, Opened
 from talkover.realtime.session_options import SessionOptions
 
@@ -81,7 +82,7 @@ class LiveSession:
         for action in actions:
             match action:
                 case Send(event):
-                    self._sent(event["type"], event)
+                    self._sent(event, now_s)
                 case ResponseFinished(turn):
                     self._response_ended(turn, now_s)
                 case BargedIn():
@@ -119,11 +120,14 @@ class LiveSession:
             "voice_to_voice_ms": figures.voice_to_voice_ms,
         }
 
-    def _sent(self, event_type: str, event: Mapping[str, Any]) -> None:
-        match event_type:
+    def _sent(self, event: JsonObject, now_s: float) -> None:
+        match event["type"]:
             case "input_audio_buffer.speech_stopped":
                 self._awaits_answer = True
-            case "input_audio_buffer.speech_started" | "input_audio_buffer.cleared":
+            case "input_audio_buffer.speech_started":  # clients throw away what they have not played
+                self._awaits_answer = False
+                self._audible_until_s = min(self._audible_until_s, now_s)
+            case "input_audio_buffer.cleared":
                 self._awaits_answer = False
             case "response.created":
                 self._awaits_answer = False
