@@ -215,9 +215,7 @@ def soak(setting: Setting, minutes: float, sessions: int) -> PartResult:
     run = Run(sessions, minutes)
     questions = setting.speech.utterances(16, MAX_QUESTION_MS)
     # twice as many places: a caller who calls again does not wait until the old session has left its engines
-    with setting.start_server(
-        "--set", f"server.max_sessions={2 * sessions}", "--set", "server.max_lag_ms=none"
-    ) as server:
+    with setting.start_server("--set", f"server.max_sessions={2 * sessions}") as server:
         server.wait_ready()
         Soak(server, setting.key, questions, run).hold(setting)
     return PartResult(
