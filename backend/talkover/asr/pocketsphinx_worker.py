@@ -39,20 +39,19 @@ class _Utterance:
     """audio that came before there was a decoder for it"""
     decoding: Decoding | None = None
     decoder: Any = None
-    asked: int | None = None
-    """how manieth its final words were asked for; None: it goes on"""
+    finishing: bool = False
     shown_ms: int = 0
     """the audio position of the newest partial that was sent"""
 
 
-def next_up(asked: Mapping[int, int | None]) -> list[int]:
-    """Who gets a slice: the one whose final words were asked for first, since its user waits longest for an answer and
-    slices shared among several would make all of them late; else everybody who still speaks.
+def next_up(left_bytes: Mapping[int, int | None]) -> list[int]:
+    """Who gets a slice: of those whose final words were asked for, the one with least left to decode; else everybody.
 
-    `asked`: utterance -> how manieth its final words were asked for, None while it goes on.
+    Slices shared among several would make all of them late, and a caller must not wait for a long file.
+    `left_bytes`: utterance -> audio to decode before its final words, None while it goes on.
     """
-    finishing = [(order, number) for number, order in asked.items() if order is not None]
-    return [min(finishing)[1]] if finishing else list(asked)
+    finishing = [(left, number) for number, left in left_bytes.items() if left is not None]
+    return [min(finishing)[1]] if finishing else list(left_bytes)
 
 
 class Decoders:
@@ -60,7 +59,6 @@ class Decoders:
 
     def __init__(self, make: Callable[[], Any], reply: Callable[[Frame], None]) -> None:
         self._reply = reply
-        self._asked = 0
         self._free = [make() for _ in range(DECODERS)]
         self._utterances: dict[int, _Utterance] = {}
 
@@ -76,18 +74,20 @@ class Decoders:
                 utterance.decoding.feed(frame.payload)
             else:
                 utterance.waiting += frame.payload
-            if frame.kind == Kind.FINISH and utterance.asked is None:
-                self._asked += 1
-                utterance.asked = self._asked
+            utterance.finishing |= frame.kind == Kind.FINISH
 
     def step(self) -> bool:
         """Decode a slice of whoever is next; whether there is more to do."""
         self._assign()
-        decoding = {number: item.asked for number, item in self._utterances.items() if item.decoding is not None}
-        for number in next_up(decoding):
+        left_bytes = {
+            number: item.decoding.pending_bytes if item.finishing else None
+            for number, item in self._utterances.items()
+            if item.decoding is not None
+        }
+        for number in next_up(left_bytes):
             self._advance(number, self._utterances[number])
         return any(
-            utterance.asked is not None or (utterance.decoding is not None and utterance.decoding.pending_bytes)
+            utterance.finishing or (utterance.decoding is not None and utterance.decoding.pending_bytes)
             for utterance in self._utterances.values()
         )
 
@@ -95,7 +95,7 @@ class Decoders:
         decoding = utterance.decoding
         assert decoding is not None
         decoding.step(SLICE_BYTES)
-        if utterance.asked is not None and not decoding.pending_bytes:
+        if utterance.finishing and not decoding.pending_bytes:
             self._reply(Frame(Kind.FINAL, number, decoding.finish().to_bytes()))
             self._release(utterance)
             del self._utterances[number]
@@ -106,8 +106,8 @@ class Decoders:
     def _assign(self) -> None:
         """Give decoders to waiting utterances, first to those to be finished: they may take one from a live one."""
         waiting = [utterance for utterance in self._utterances.values() if utterance.decoding is None]
-        for utterance in sorted(waiting, key=lambda utterance: (utterance.asked is None, utterance.asked)):
-            if not self._free and utterance.asked is not None:
+        for utterance in sorted(waiting, key=lambda utterance: not utterance.finishing):
+            if not self._free and utterance.finishing:
                 self._take_back()
             if not self._free:
                 return
@@ -118,7 +118,7 @@ class Decoders:
 
     def _take_back(self) -> None:
         """Free the decoder that has done least for an utterance still going on, which then waits with its audio."""
-        live = [item for item in self._utterances.values() if item.decoding is not None and item.asked is None]
+        live = [item for item in self._utterances.values() if item.decoding is not None and not item.finishing]
         if live:
             victim = min(live, key=lambda item: item.decoding.decoded_ms if item.decoding is not None else 0)
             assert victim.decoding is not None
