@@ -54,6 +54,8 @@ class ParaformerEngine:
     """`AsrEngine` for any number of sessions."""
 
     name = "paraformer"
+    slots = 1
+    """one thread; what it does for several in one step counts as done for one"""
 
     def __init__(
         self,

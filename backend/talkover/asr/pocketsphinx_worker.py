@@ -13,7 +13,7 @@ import faulthandler
 import os
 import select
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,16 @@ class _Utterance:
     """the audio position of the newest partial that was sent"""
 
 
+def next_up(left_bytes: Mapping[int, int | None]) -> list[int]:
+    """Who gets a slice: of those whose final words were asked for, the one with least left to decode; else everybody.
+
+    Slices shared among several would make all of them late, and a caller must not wait for a long file.
+    `left_bytes`: utterance -> audio to decode before its final words, None while it goes on.
+    """
+    finishing = [(left, number) for number, left in left_bytes.items() if left is not None]
+    return [min(finishing)[1]] if finishing else list(left_bytes)
+
+
 class Decoders:
     """Utterances, decoders, and whose turn it is. Frames in, frames out through `reply`; no I/O of its own."""
 
@@ -67,12 +77,15 @@ class Decoders:
             utterance.finishing |= frame.kind == Kind.FINISH
 
     def step(self) -> bool:
-        """Decode one slice of every utterance, or only of those to be finished; whether there is more to do."""
+        """Decode a slice of whoever is next; whether there is more to do."""
         self._assign()
-        decoding = [(number, item) for number, item in self._utterances.items() if item.decoding is not None]
-        finishing = [(number, item) for number, item in decoding if item.finishing]
-        for number, utterance in finishing or decoding:
-            self._advance(number, utterance)
+        left_bytes = {
+            number: item.decoding.pending_bytes if item.finishing else None
+            for number, item in self._utterances.items()
+            if item.decoding is not None
+        }
+        for number in next_up(left_bytes):
+            self._advance(number, self._utterances[number])
         return any(
             utterance.finishing or (utterance.decoding is not None and utterance.decoding.pending_bytes)
             for utterance in self._utterances.values()

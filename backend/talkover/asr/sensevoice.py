@@ -95,6 +95,8 @@ class SenseVoiceEngine:
     """`AsrEngine` for any number of sessions."""
 
     name = "sensevoice"
+    slots = 1
+    """one thread; what it does for several in one step counts as done for one"""
 
     def __init__(self, model: SenseVoice, timeout_s: float) -> None:
         self.timeout_s = timeout_s

@@ -64,6 +64,8 @@ class WhisperEngine:
     """`AsrEngine` for any number of sessions."""
 
     name = "whisper"
+    slots = 1
+    """one thread; what it does for several in one step counts as done for one"""
 
     def __init__(self, model: WhisperModel, beam: int, hotwords: Sequence[str], timeout_s: float) -> None:
         self._model = model

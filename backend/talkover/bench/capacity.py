@@ -14,7 +14,7 @@ from talkover.bench.caller import Caller, Exchange
 from talkover.bench.figures import Figure, PartResult, summarize
 from talkover.bench.machine import OtherLoad
 from talkover.bench.part import Setting
-from talkover.client.connection import ConversationEnded, ServerUnreachable
+from talkover.client.connection import ConversationEnded, ServerFull, ServerUnreachable
 from talkover.client.recordings import Recording
 from talkover.client.server_process import ServerProcess
 
@@ -38,6 +38,8 @@ class Level:
     sessions: int
     exchanges: list[Exchange] = field(default_factory=list[Exchange])
     failures: list[str] = field(default_factory=list[str])
+    refused: int = 0
+    """callers the server had no place for"""
     cpu_s: float | None = None
     elapsed_s: float = 0.0
     other_cores: float | None = None
@@ -62,6 +64,7 @@ class Level:
             "voice_to_voice_ms": [round(value, 1) for value in self.times_ms],
             "asked": len(self.exchanges),
             "failures": self.failures,
+            "refused": self.refused,
             "cpu_s": self.cpu_s,
             "elapsed_s": self.elapsed_s,
             "other_cores": self.other_cores,
@@ -154,6 +157,9 @@ def converse(
                     turn += n_sessions
                     with lock:
                         level.exchanges.append(exchange)
+        except ServerFull:
+            with lock:
+                level.refused += 1
         except (ServerUnreachable, ConversationEnded, TimeoutError) as error:
             with lock:
                 level.failures.append(str(error))
@@ -173,7 +179,7 @@ def converse(
 def is_too_much(level: Level, alone: Level) -> bool:
     """Whether answers are missing or come much later than in one conversation alone."""
     summary, reference = summarize(level.times_ms), summarize(alone.times_ms)
-    if level.failures or level.answered < MIN_ANSWERED or summary is None or reference is None:
+    if level.failures or level.refused or level.answered < MIN_ANSWERED or summary is None or reference is None:
         return True
     return summary.p95 > SLOW_FACTOR * reference.p95
 

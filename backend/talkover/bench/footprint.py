@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,11 @@ class Footprint:
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """The last third of a run against its first third, by medians: a single garbage collection moves neither."""
+    """The last third of a run against its first third.
+
+    Memory by medians: a single garbage collection moves neither. Threads and descriptors by the least there were while
+    the most sessions went on: those come and go with requests, and what leaks stays.
+    """
 
     memory_percent: float
     first_mib: float
@@ -63,16 +67,9 @@ def growth(samples: Sequence[Footprint]) -> Growth | None:
     third = len(samples) // 3
     if third < 2:
         return None
-
-    def medians(value: Callable[[Footprint], float]) -> tuple[float, float]:
-        return (
-            statistics.median(value(sample) for sample in samples[:third]),
-            statistics.median(value(sample) for sample in samples[-third:]),
-        )
-
-    first_mib, last_mib = medians(lambda sample: sample.memory_mib)
-    first_threads, last_threads = medians(lambda sample: sample.threads)
-    first_descriptors, last_descriptors = medians(lambda sample: sample.descriptors)
+    first, last = samples[:third], samples[-third:]
+    first_mib, last_mib = (statistics.median(sample.memory_mib for sample in part) for part in (first, last))
+    (first_threads, first_descriptors), (last_threads, last_descriptors) = _always_there(first), _always_there(last)
     return Growth(
         100 * (last_mib / first_mib - 1),
         first_mib,
@@ -80,6 +77,13 @@ def growth(samples: Sequence[Footprint]) -> Growth | None:
         last_threads - first_threads,
         last_descriptors - first_descriptors,
     )
+
+
+def _always_there(samples: Sequence[Footprint]) -> tuple[int, int]:
+    """The least threads and descriptors while the most sessions went on."""
+    most = max(sample.sessions for sample in samples)
+    busy = [sample for sample in samples if sample.sessions == most]
+    return min(sample.threads for sample in busy), min(sample.descriptors for sample in busy)
 
 
 def _number(path: Path, key: str) -> int:

@@ -154,7 +154,10 @@ def score(below: Level, above: Level, away: TurnedAway) -> list[Figure]:
     return [
         Figure(f"voice to voice, {below.sessions} callers", "ms", reference, note=_answered(below)),
         Figure(
-            f"voice to voice, {above.sessions} of {2 * above.sessions} callers", "ms", summary, note=_answered(above)
+            f"voice to voice, {above.sessions - above.refused} of {2 * above.sessions} callers",
+            "ms",
+            summary,
+            note=_answered(above),
         ),
         Figure("p95 of the second to the first", "", value=ratio, targets=(Target("value", MAX_RATIO),)),
         Figure(

@@ -29,5 +29,7 @@ class Setting:
         return quick if self.quick else full
 
     def start_server(self, *arguments: str) -> ServerProcess:
-        """A server of this setting; not ready yet."""
-        return ServerProcess((*self.server_arguments, *arguments), environ=self.environ)
+        """A server of this setting; not ready yet. How late it gets is measured, so nobody is refused for that."""
+        return ServerProcess(
+            (*self.server_arguments, "--set", "server.max_lag_ms=none", *arguments), environ=self.environ
+        )

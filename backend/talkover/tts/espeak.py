@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import os
 import re
+import time
 import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
+from talkover.audio import OUTPUT_RATE_HZ
 from talkover.config import Settings
 from talkover.engines import IsStale, SpeechChunk, Voice
 from talkover.messages import VoiceSettings
 from talkover.tts.assembly import SpeechAssembly
+from talkover.tts.deadline import runs_out_s
 from talkover.tts.espeak_library import SLOWEST_WORDS_PER_MINUTE, Delivery
 from talkover.tts.espeak_pool import EspeakPool
 from talkover.tts.language import Script, script_runs
@@ -93,15 +96,19 @@ class EspeakEngine:
 
     def _speak(self, text: str, entry: EspeakVoice, speed: float, is_stale: IsStale) -> Iterator[SpeechChunk]:
         assembly = SpeechAssembly()
+        submitted_s, first_audio_s, made_s = time.monotonic(), None, 0.0
         for piece in pieces_of(text):
             if is_stale():
                 return
             piece_text = text[piece.start : piece.end]
             assembly.begin_piece(piece_text, piece.start)
-            job = self._pool.submit(piece_text, delivery_of(speaker_for(entry, piece.script), speed))
+            due_s = runs_out_s(submitted_s, first_audio_s, made_s)
+            job = self._pool.submit(piece_text, delivery_of(speaker_for(entry, piece.script), speed), due_s)
             with closing(job.blocks(is_stale)) as blocks:
                 for block in blocks:
                     for chunk in assembly.feed(block):
+                        first_audio_s = first_audio_s or time.monotonic()
+                        made_s += chunk.samples.size / OUTPUT_RATE_HZ
                         yield chunk
                         if is_stale():
                             return

@@ -1,4 +1,4 @@
-"""Threads with a private copy of espeak-ng each: callers take turns piece by piece.
+"""Threads with a private copy of espeak-ng each: callers take turns piece by piece, the most urgent first.
 
 A piece of text takes espeak-ng some 3 ms per second of audio. Its blocks go into the piece's own queue as fast as
 they are made, so the library is free again long before the audio has been played. The pieces are short, which bounds
@@ -8,7 +8,9 @@ both that queue and the turn.
 from __future__ import annotations
 
 import atexit
+import itertools
 import logging
+import math
 import queue
 import shutil
 import tempfile
@@ -89,7 +91,9 @@ class EspeakPool:
 
         Raises EngineUnavailable.
         """
-        self._jobs: queue.Queue[SpeakJob | None] = queue.Queue(_MAX_WAITING)
+        self._jobs: queue.PriorityQueue[tuple[float, int, SpeakJob | None]] = queue.PriorityQueue(_MAX_WAITING)
+        """(deadline, order of arrival, job)"""
+        self._arrivals = itertools.count()
         self._warm: queue.SimpleQueue[EngineFailed | None] = queue.SimpleQueue()
         self._closed = False
         self._threads = [
@@ -112,13 +116,16 @@ class EspeakPool:
                 raise EngineUnavailable(f"tts engine 'espeak': {error}")
             self._n_cold -= 1
 
-    def submit(self, text: str, delivery: Delivery) -> SpeakJob:
-        """Have a piece spoken by the next free thread. Raises EngineFailed when too many wait, or when closed."""
+    def submit(self, text: str, delivery: Delivery, due_s: float) -> SpeakJob:
+        """Have a piece spoken by the next free thread, before all that is due later (monotonic seconds).
+
+        Raises EngineFailed when too many wait, or when closed.
+        """
         if self._closed:
             raise EngineFailed("espeak-ng: the engine is closed")
         job = SpeakJob(text, delivery)
         try:
-            self._jobs.put_nowait(job)
+            self._jobs.put_nowait((due_s, next(self._arrivals), job))
         except queue.Full:
             raise EngineFailed(f"espeak-ng: {_MAX_WAITING} pieces of text are waiting") from None
         return job
@@ -130,7 +137,7 @@ class EspeakPool:
         self._closed = True
         atexit.unregister(self.close)
         for _ in self._threads:
-            self._jobs.put(None, timeout=_CLOSE_TIMEOUT_S)
+            self._jobs.put((math.inf, next(self._arrivals), None), timeout=_CLOSE_TIMEOUT_S)
         for thread in self._threads:
             thread.join(_CLOSE_TIMEOUT_S)
 
@@ -142,7 +149,7 @@ class EspeakPool:
             self._warm.put(error)
         else:
             self._warm.put(None)
-        while (job := self._jobs.get()) is not None:
+        while (job := self._jobs.get()[2]) is not None:
             job.run(library)
         library.terminate()
 

@@ -7,13 +7,12 @@ from talkover.tts.cosyvoice2.scheduling import (
     COMFORT_S,
     MAX_LEAD_IDS,
     MAX_QUEUED_S,
-    PATIENCE_S,
     MakeIds,
     MakeSound,
     Standing,
     next_work,
-    runs_out_s,
 )
+from talkover.tts.deadline import PATIENCE_S, runs_out_s
 
 STANDINGS = st.lists(
     st.builds(

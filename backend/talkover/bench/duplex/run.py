@@ -87,7 +87,7 @@ def command(
     notes.print(f"Speech: {escape(described)}", soft_wrap=True, highlight=False)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     arguments = [*(() if config is None else ("--config", str(config)))]
-    arguments += [part for override in overrides or () for part in ("--set", override)]
+    arguments += [part for override in ("server.max_lag_ms=none", *(overrides or ())) for part in ("--set", override)]
     environ: Mapping[str, str] = own_environment() if config is None else dict(os.environ)
     stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     log = (output / f"duplex-{stamp}-decisions").resolve()

@@ -56,6 +56,8 @@ class CosyVoice2Engine:
     """`TtsEngine` for any number of sessions."""
 
     name = ENGINE_NAME
+    slots = 1
+    """one thread; what it does for several in one step counts as done for one"""
     speech_marks = frozenset(SPEECH_MARKS)
 
     def __init__(self, models: SpeechModels, voices: CosyVoices, options: EngineOptions) -> None:

@@ -23,7 +23,8 @@ from talkover.messages import Samples
 from talkover.tts.cosyvoice2.configuration import SPEECH_TOKENS_PER_S
 from talkover.tts.cosyvoice2.decoding import Decoding
 from talkover.tts.cosyvoice2.language_model import LanguageModel, LmRequest
-from talkover.tts.cosyvoice2.scheduling import MakeSound, Standing, next_work, runs_out_s
+from talkover.tts.cosyvoice2.scheduling import MakeSound, Standing, next_work
+from talkover.tts.deadline import runs_out_s
 
 MAX_WAITING = 256
 """speeches that are being made or wait for it"""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-PATIENCE_S = 0.3
-"""a listener who has heard nothing yet is as urgent as one whose audio ends this long after the request came"""
 COMFORT_S = 1.0
 """with more audio than this ahead, the language model goes on before more sound is made: once it is at its end, the
 duration of the utterance is known, which word times need"""
@@ -44,11 +42,6 @@ class MakeIds:
     """One step of the language model for several requests, the most urgent first."""
 
     indices: tuple[int, ...]
-
-
-def runs_out_s(submitted_s: float, first_audio_s: float | None, made_s: float) -> float:
-    """When a listener has heard `made_s` seconds of audio, the first of them at `first_audio_s`, if there is any."""
-    return submitted_s + PATIENCE_S if first_audio_s is None else first_audio_s + made_s
 
 
 def next_work(standings: Sequence[Standing], now_s: float) -> MakeSound | MakeIds | None:
