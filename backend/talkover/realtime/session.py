@@ -187,6 +187,7 @@ class RealtimeSession:
                 self._report(happened, now_s)
         if self._hearing.is_busy:
             self._hearing.step(now_s)
+        self._hearing.watch(now_s)
         self._turns.watch(now_s)
         self._answers.watch(now_s)
         if now_s >= self._expires_s:
@@ -211,7 +212,7 @@ class RealtimeSession:
         """Seconds after which `handle(None)` is due at the latest."""
         if self._hearing.is_busy:
             return 0.0
-        parts = (self._turns, self._answers, self._floor)
+        parts = (self._hearing, self._turns, self._answers, self._floor)
         due_s = min(self._expires_s, *(at_s for part in parts for at_s in part.deadlines_s()))
         return max(0.0, due_s - now_s)
 
