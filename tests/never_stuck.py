@@ -19,10 +19,17 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.errors import HypothesisException
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from event_logs import event_log
-from session_world import ASR_MODES, INTERJECTIONS, LLM_MODES, TOOL_MODES, Tally, Turn, World, WorldSounds
+from session_world import ASR_MODES, INTERJECTIONS, LLM_MODES, TOOL_MODES, Tally, Turn, World
 from talkover.messages import FunctionTool, ResponseEnd, StageFailed, Transcript
 from talkover.realtime.behaviour import Manners
 from talkover.realtime.phrases import METADATA_KEY
@@ -106,7 +113,7 @@ class NeverStuck(RuleBasedStateMachine):
     log_folder = Path(tempfile.gettempdir())
     replay_every = 50
     """worlds after which a log is run again, to see that it decides the same"""
-    worlds = 0
+    worlds = replays = 0
 
     def __init__(self) -> None:
         super().__init__()
@@ -115,6 +122,10 @@ class NeverStuck(RuleBasedStateMachine):
     @initialize(options=st.sampled_from(OPTIONS))
     def opened(self, options: dict[str, Any]) -> None:
         self.world = World(self.tally, **options)
+
+    @invariant()
+    def counts(self) -> None:
+        type(self).rules_run += 1
 
     # ------------------------------------------------------------------------------------------- the user speaks
 
@@ -278,8 +289,9 @@ class NeverStuck(RuleBasedStateMachine):
         self._listens()
         assert not world.wire.unfinished, f"without an end: {world.wire.unfinished}"
         if self.worlds % self.replay_every == 0:
-            again = replay(read(event_log(world.options, WorldSounds(), without_faults(world))))
+            again = replay(read(event_log(world.options, world.inputs)))
             assert again.difference is None, again.difference
+            type(self).replays += 1
 
     def _falls_quiet(self) -> None:
         """The agent has nothing left to do. Some of its manners speak to a silent user: it may be asked again."""
@@ -372,22 +384,17 @@ def stuck(world: World) -> list[str]:
     return [name for name, is_so in found.items() if is_so]
 
 
-def without_faults(world: World) -> list[Any]:
-    """The inputs of a world that had no fault: one of its VAD is none of the session's."""
-    return [] if world.broke else world.inputs
-
-
 def write_log(world: World, folder: Path) -> Path:
     path = folder / f"never-stuck-{time.time_ns()}.jsonl"
-    path.write_bytes(b"\n".join(event_log(world.options, WorldSounds(), world.inputs)) + b"\n")
+    path.write_bytes(b"\n".join(event_log(world.options, world.inputs)) + b"\n")
     return path
 
 
 # ---------------------------------------------------------------------------------------------------- the long form
 
 
-def run(examples: int, steps_per_example: int, random_seed: int | None = None) -> None:
-    """Raises what the machine finds, shrunk. Without a seed it is the same run every time."""
+def run(examples: int, steps_per_example: int, random_seed: int | None = None, shrinks: bool = True) -> None:
+    """Raises what the machine finds, made small if it `shrinks`. Without a seed it is the same run every time."""
     machine: Any = NeverStuck if random_seed is None else seed(random_seed)(NeverStuck)
     run_state_machine_as_test(
         machine,
@@ -397,7 +404,7 @@ def run(examples: int, steps_per_example: int, random_seed: int | None = None) -
             derandomize=random_seed is None,
             deadline=None,
             database=None,
-            phases=(Phase.generate, Phase.shrink),
+            phases=(Phase.generate, Phase.shrink) if shrinks else (Phase.generate,),
             suppress_health_check=list(HealthCheck),
         ),
     )
@@ -408,12 +415,13 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=100_000, help="inputs of the core, at least")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--logs", type=Path, default=Path(tempfile.gettempdir()), help="folder for a failing session")
+    parser.add_argument("--shrink", action="store_true", help="make a failing session small before it is told")
     arguments = parser.parse_args()
     NeverStuck.log_folder = arguments.logs
     tally, begun_s = NeverStuck.tally, time.monotonic()
     batch = 0
     while tally.events.total() == 0 or tally.steps < arguments.steps:
-        run(20, STEPS_PER_EXAMPLE, arguments.seed * 1_000_003 + batch)
+        run(20, STEPS_PER_EXAMPLE, arguments.seed * 1_000_003 + batch, arguments.shrink)
         batch += 1
         print(report(time.monotonic() - begun_s), flush=True)
 
@@ -422,9 +430,11 @@ def report(elapsed_s: float) -> str:
     tally = NeverStuck.tally
     explained = ", ".join(f"{name} {count}" for name, count in tally.explained.most_common())
     errors = tally.events["error"]
+    responses = ", ".join(f"{name} {count}" for name, count in tally.responses.most_common())
     return (
-        f"{elapsed_s:.0f} s: {NeverStuck.worlds} sessions, {tally.steps} steps, {tally.events.total()} events, "
-        f"{tally.turns} turns, {errors} error events; {explained}; unexplained 0"
+        f"{elapsed_s:.0f} s: {NeverStuck.worlds} sessions, {NeverStuck.rules_run} random choices, {tally.steps} steps "
+        f"of the core, {tally.events.total()} events, {errors} of them errors, {NeverStuck.replays} sessions replayed\n"
+        f"    responses: {responses}\n    {tally.turns} turns: {explained}; unexplained 0"
     )
 
 

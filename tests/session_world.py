@@ -412,8 +412,13 @@ class World:
         done = self.wire.done.get(response_id)
         if done is None:
             return "answering" if self.closed is None else "closed"
-        is_silent = done["status"] == "completed" and not done["output"]
-        return None if is_silent else f"response {done['status']}"
+        status, output = done["status"], done["output"]
+        if status == "cancelled":
+            reason = done["status_details"]["reason"]
+            if reason == "turn_detected":  # unheard, it has to be given again; the user's own turn is asked for itself
+                return "cut off by the user" if output else None
+            return "response cancelled by the client"
+        return None if status == "completed" and not output else f"response {status}"
 
 
 def answer(mode: str, request: ResponseRequest, now_s: float) -> list[tuple[float, Output]]:

@@ -9,17 +9,21 @@ import json
 import logging
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from fakes import Driver, ScriptedAsr, ScriptedLlm, fake_engines, session_options
+from fakes import Driver, ScriptedAsr, ScriptedLlm, fake_engines, session_options, wait_until
+from talkover.audio import samples_to_pcm16
 from talkover.cli import app
 from talkover.messages import FunctionTool, StageFailed, ToolFinished
+from talkover.metrics import Metrics
 from talkover.realtime.event_log import _OPTIONS, read_happened, read_options
 from talkover.realtime.event_recorder import EventLogs
 from talkover.realtime.replay import NoEventLog, lines_of, read, replay
 from talkover.realtime.session import LaneFull
 from talkover.realtime.session_options import SessionOptions
+from talkover.realtime.session_thread import SessionThread
 from talkover.tools.tool import Tool, Toolbox, ToolResult
 
 TOOL = Tool(
@@ -197,3 +201,38 @@ def test_what_is_no_event_log_is_refused():
         read([b'{"format":"talkover-events","version":1}', b"{"])
     with pytest.raises(ValueError, match="must be one of"):
         read_happened({"Nonsense": {}})
+
+
+class Frames:
+    """An outlet that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.types: list[str] = []
+
+    def send(self, frames: list[str]) -> None:
+        self.types += [json.loads(frame)["type"] for frame in frames]
+
+    def close(self, code: int, reason: str) -> None:
+        """Nobody asks."""
+
+
+def test_a_session_of_real_threads_decides_the_same_again(tmp_path: Path):
+    logs, outlet = EventLogs(tmp_path, 1 << 24), Frames()
+    engines = fake_engines(ScriptedAsr("What is the time"), ScriptedLlm("It is noon."))
+    session = SessionThread(
+        session_options(), engines, 600, outlet, Metrics(), 1 << 20, lambda: None, observers=(logs,)
+    )
+    session.start()
+    loud = base64.b64encode(samples_to_pcm16(0.5 * np.sin(np.arange(24 * 700) * 0.1, dtype=np.float32))).decode()
+    for sound in (loud, base64.b64encode(bytes(48 * 1500)).decode()):
+        session.inbox.offer_frame(json.dumps({"type": "input_audio_buffer.append", "audio": sound}))
+    assert wait_until(lambda: "response.done" in outlet.types)
+    session.stop()
+    assert session.join()
+    logs.close()
+    (path,) = tmp_path.iterdir()
+    assert session.id in path.name
+    result = replay(read(lines_of(path)))
+    assert result.difference is None
+    assert result.session_id == session.id
+    assert result.ended == "closed"

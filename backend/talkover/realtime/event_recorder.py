@@ -11,6 +11,7 @@ import queue
 import threading
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -27,7 +28,7 @@ MAX_WAITING = 512
 BUFFER_BYTES = 64 << 10
 BUFFER_S = 1.0
 """older lines than this are handed over to be written: so much is lost when the process is killed"""
-CLOSE_TIMEOUT_S = 5.0
+CLOSE_TIMEOUT_S = 2.0
 """for what still waits when the server ends"""
 
 
@@ -41,16 +42,22 @@ class EventLogs:
         self._max_bytes = max_bytes
         self._with_audio = with_audio
         self._waiting: queue.Queue[tuple[_LogFile, bytes | None] | None] = queue.Queue(MAX_WAITING)
+        self._open = 0
+        self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._write, name="event-log", daemon=True)
         self._thread.start()
 
     def __call__(self, session_id: str, options: SessionOptions) -> SessionRecorder:
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{session_id}.jsonl.gz"
         file = _LogFile(self._folder / name, session_id)
+        with self._changed:
+            self._open += 1
         return SessionRecorder(session_id, options, file, self._waiting, self._max_bytes, self._with_audio)
 
     def close(self) -> None:
-        """Write what waits; not longer than `CLOSE_TIMEOUT_S`."""
+        """Write what waits and what sessions say at their end; for each not longer than `CLOSE_TIMEOUT_S`."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._open, CLOSE_TIMEOUT_S)
         try:
             self._waiting.put(None, timeout=CLOSE_TIMEOUT_S)
         except queue.Full:
@@ -60,7 +67,13 @@ class EventLogs:
     def _write(self) -> None:
         while (waiting := self._waiting.get()) is not None:
             file, data = waiting
-            file.close() if data is None else file.write(data)
+            if data is not None:
+                file.write(data)
+                continue
+            file.close()
+            with self._changed:
+                self._open -= 1
+                self._changed.notify_all()
 
 
 class _LogFile:
@@ -84,12 +97,16 @@ class _LogFile:
         if self.failed:
             return
         try:
-            self._file = self._file or self._path.open("xb", buffering=0)
+            self._file = self._file or self._path.open("xb")
             self._file.write(packed)
+            self._file.flush()
             if last:
                 self._file.close()
         except OSError as error:
             self.failed = True
+            if self._file is not None:
+                with suppress(OSError):
+                    self._file.close()
             log.warning("session %s: its events are recorded no further: %s", self._session_id, error)
 
 
@@ -179,8 +196,7 @@ class SessionRecorder:
         if self._stopped:
             return
         if self._file.failed:
-            self._stopped = True
-            return
+            self._stopped, data = True, None
         try:
             self._waiting.put_nowait((self._file, data))
         except queue.Full:

@@ -37,6 +37,9 @@ from talkover.vad.turn_events import (
 
 COUNTED_MS = 1000.0
 """grain in which heard audio is counted"""
+MUTED_AFTER_S = 4.0
+"""without audio for so long in the middle of an utterance, its silence will not come either: a client that mutes its
+microphone sends nothing. Longer than most stalls of a network, which would cut the turn in two"""
 
 
 class Hearing:
@@ -65,6 +68,8 @@ class Hearing:
         self._outbox = outbox
         self._capture_clock = CaptureClock()
         self._counted_ms = 0.0
+        self._audio_at_s = 0.0
+        """when audio was last heard"""
         self._passed_over_s: float | None = None
         """when a turn was last taken for somebody else's"""
 
@@ -123,6 +128,7 @@ class Hearing:
 
     def step(self, now_s: float) -> None:
         """Hear a bounded piece of what was pushed."""
+        self._audio_at_s = now_s
         detection = self._turns.settings.turn_detection
         may_interrupt = (detection is None or detection.interrupt_response) and not self._floor.insists
         audible = self._answers.spoken.is_audible(now_s)
@@ -139,6 +145,22 @@ class Hearing:
             self._counted_ms = heard_ms
         for event in events:
             self._receiver_event(event, may_interrupt, audible, now_s)
+
+    def watch(self, now_s: float) -> None:
+        """An utterance in which the client fell silent is over."""
+        if any(now_s >= at_s for at_s in self.deadlines_s()):
+            self.settle(now_s)
+            self._turns.fell_silent(now_s)
+
+    def deadlines_s(self) -> list[float]:
+        """When `watch` has something to do."""
+        turn = self._turns.open
+        is_due = turn is not None and turn.answered_automatically and not self._floor.is_held
+        return [self._audio_at_s + MUTED_AFTER_S] if is_due else []
+
+    def client_back(self, now_s: float) -> None:
+        """Its audio goes on from here."""
+        self._audio_at_s = now_s
 
     def is_addressed(self, turn: UserTurn, now_s: float) -> bool:
         """Whether a turn is meant for the agent; the page is told when it is not."""

@@ -225,6 +225,7 @@ class RealtimeSession:
                 self._absence.left(now_s)
             case Attached():
                 self._expires_s = min(self._expires_s, now_s + self._options.lifetime_s)
+                self._hearing.client_back(now_s)
                 self._absence.back(self._session_wire(), self._receiver.received_ms, now_s)
             case LaneFull(response_id):
                 self._lane_full(response_id, now_s)
@@ -238,6 +239,7 @@ class RealtimeSession:
                 self._report(happened, now_s)
         if self._hearing.is_busy:
             self._hearing.step(now_s)
+        self._hearing.watch(now_s)
         self._turns.watch(now_s)
         self._answers.watch(now_s)
         self._absence.watch(now_s)
@@ -265,7 +267,7 @@ class RealtimeSession:
         """Seconds after which `handle(None)` is due at the latest."""
         if self._hearing.is_busy:
             return 0.0
-        parts = (self._turns, self._answers, self._absence, self._floor)
+        parts = (self._hearing, self._turns, self._answers, self._absence, self._floor)
         due_s = min([self._expires_s, *(at_s for part in parts for at_s in part.deadlines_s())])
         return max(0.0, due_s - now_s)
 

@@ -245,6 +245,17 @@ class UserTurns:
                 f"The buffer must hold at least {MIN_COMMIT_MS} ms of audio, it holds "
                 f"{round(self._receiver.buffered_ms)} ms",
             )
+        self._end_here(now_s, by_client=True)
+
+    def fell_silent(self, now_s: float) -> None:
+        """No audio comes any more in the middle of an utterance: it ends with what there is, and is answered."""
+        turn = self.open
+        if turn is None or not turn.answered_automatically:
+            return
+        self._send_stopped(turn, self._receiver.now_ms)
+        self._end_here(now_s, by_client=False)
+
+    def _end_here(self, now_s: float, by_client: bool) -> None:
         self.dropped()
         for piece in self._receiver.flush_piece():
             self.piece(piece)
@@ -255,7 +266,8 @@ class UserTurns:
             self.open = turn
             end_ms = round(self._receiver.now_ms)
             self.piece(SpeechPiece(audio, end_ms - round(samples_to_ms(audio.size, INPUT_RATE_HZ)), end_ms))
-        turn.answered_automatically = False
+        if by_client:
+            turn.answered_automatically = False
         if turn.finalising and turn.held:
             turn.revision += 1
             for piece in turn.held:

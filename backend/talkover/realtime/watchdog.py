@@ -159,8 +159,8 @@ class Watchdog:
                     sessions[name].give_up()
 
     def _report(self, what: Literal["session", "event_loop"], name: str, thread_id: int | None) -> None:
-        self._metrics.stuck_total.labels(what).inc()
         log.error("%s has not got on with its work for %g s; it is at\n%s", name, self._limit_s, stack_of(thread_id))
+        self._metrics.stuck_total.labels(what).inc()
 
 
 def stack_of(thread_id: int | None) -> str:
