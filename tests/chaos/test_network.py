@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -44,14 +45,15 @@ def test_a_reset_in_the_middle_of_an_answer_ends_that_call_and_the_next_is_answe
 
 def test_nothing_goes_through_a_frozen_connection_and_nobody_is_told(serve):
     server = serve(fake_engines(llm=ScriptedLlm(reply=lambda _: LONG), tts=ToneTts(ms_per_char=5)))
-    with NetworkProxy(server.ws_url, NetworkFault(freeze_after_bytes=20_000)) as proxy:
+    frozen = NetworkFault(freeze_after_bytes=20_000)
+    with ExitStack() as stack, NetworkProxy(server.ws_url, frozen) as proxy:
         proxy.turn(True)
         client = WireClient(proxy.url)
+        stack.callback(client.connection.close)
         client.ask("Hello?")
         with pytest.raises(AssertionError, match=r"no response\.done"):
             client.until("response.done", 1.5)
         assert server.realtime.active_sessions == 1
-        server.stop()
 
 
 def test_lost_messages_of_the_microphone_are_counted_and_the_turn_is_answered(serve):

@@ -98,9 +98,10 @@ class NetworkProxy:
     async def _listen(self) -> None:
         handle = self._messages if self._fault.message_loss else self._bytes
         await handle()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
             task.cancel()
-        await asyncio.sleep(0)
+        await asyncio.gather(*left, return_exceptions=True)
 
     def _listens_on(self, port: int) -> None:
         self.port = port
@@ -126,12 +127,14 @@ class NetworkProxy:
             for side in (writer, far_writer):
                 _reset(side)
 
-        await _first_of(
-            self._pump(reader, far_writer, went, cut, is_downward=False),
-            self._pump(far_reader, writer, went, cut, is_downward=True),
-        )
-        for side in (writer, far_writer):
-            side.close()
+        try:
+            await _first_of(
+                self._pump(reader, far_writer, went, cut, is_downward=False),
+                self._pump(far_reader, writer, went, cut, is_downward=True),
+            )
+        finally:
+            for side in (writer, far_writer):
+                side.close()
 
     async def _pump(
         self,

@@ -69,6 +69,8 @@ class Attribution:
 
     def feed(self, text: str) -> tuple[Source, ...]:
         """Take the next piece of the answer; the passages that its clauses so far show to be used, each once."""
+        if not self._left:  # what is read again at every clause must not grow for nothing
+            return ()
         self._text += text
         ends = [match.end() for match in _CLAUSE_ENDS.finditer(self._text)]
         return self._used(self._text[: ends[-1]]) if ends and ends[-1] > self._judged else ()

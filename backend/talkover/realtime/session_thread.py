@@ -102,8 +102,8 @@ MAX_MEMORY_REQUESTS = 16
 MAX_TURN_QUESTIONS = 2
 """waiting for the turn model; one that is not asked any more is answered for nothing"""
 MAX_VOICE_QUESTIONS = 4
-MAX_REPLACEMENTS = 3
-"""stuck engines a session survives"""
+MAX_REPLACEMENTS = 6
+"""stuck engines a session survives; an answer and the apology for it may meet one each"""
 JOIN_S = 5.0
 LONGEST_WAIT_S = 60.0
 """when nothing is due at all: clocks of platforms have an end"""
