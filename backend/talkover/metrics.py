@@ -191,7 +191,6 @@ class Metrics:
         self.sessions_waiting = Gauge("talkover_sessions_waiting", "Clients in the waiting queue", registry=registry)
         self.sessions_max = Gauge("talkover_sessions_max", "Sessions admitted at once", registry=registry)
         self.sessions_total = Counter("talkover_sessions", "Sessions opened", registry=registry)
-        self.sessions_waiting = Gauge("talkover_sessions_waiting", "Callers in the waiting queue", registry=registry)
         self._sessions_by_state = Gauge(
             "talkover_sessions_by_state", "Open sessions by what they are doing", ["state"], registry=registry
         )

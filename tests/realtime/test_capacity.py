@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from talkover.metrics import Timeline
+from talkover.metrics import Timeline, TurnMetrics
 from talkover.realtime.actions import ResponseFinished
 from talkover.realtime.capacity import MAX_SESSIONS, Costs, EngineCost, capacity
 from talkover.realtime.lateness import MIN_ANSWERS, WINDOW_S, LatenessWatch, RecentLags
@@ -94,6 +94,7 @@ def test_only_what_this_machine_does_counts(stages: tuple, late: bool):
     ):
         timeline.mark(name, at_s)
     for _ in range(MIN_ANSWERS):
-        watch.decided([ResponseFinished("completed", None, timeline, 100, True)], 5.0)
-        watch.decided([ResponseFinished("completed", None, Timeline(), 100, False)], 5.0)
+        for marks in (timeline, Timeline()):
+            turn = TurnMetrics.of(marks, item_id=None, response_id="resp_1", status="completed", audio_ms=100)
+            watch.decided([ResponseFinished(turn)], 5.0)
     assert watch.are_late(6.0) is late

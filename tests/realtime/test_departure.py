@@ -53,7 +53,7 @@ def test_a_goodbye_that_never_ends_is_cut_off():
 
 
 def stop(session: Driver) -> None:
-    session._handle(ServerStops())
+    session.handle(ServerStops())
 
 
 def spoken(session: Driver, since: int) -> str:

@@ -34,7 +34,7 @@ class WatchedDriver(Driver):
 
     live: LiveSession | None = None
 
-    def _handle(self, happened: Any) -> None:
+    def handle(self, happened: Any) -> None:
         assert self.live is not None
         self.live.happened(happened, self.now_s)
         actions = self.core.handle(happened, self.now_s)

@@ -111,7 +111,7 @@ def test_what_is_stored_has_the_same_wire_view_prompts_and_heard_words(moves: li
     driver.run(rng.randint(0, 30))
     snapshot = driver.core.snapshot(driver.now_s)
     assert stored(snapshot) == snapshot
-    driver._handle(Detached())  # what is heard stops here for the one that lives on, too
+    driver.handle(Detached())  # what is heard stops here for the one that lives on, too
     unknown = driver.core._turns.unknown_ids
     again = Restarted(driver, stored(snapshot))
     known = [item for item in wire(driver) if item["id"] not in unknown]
@@ -146,8 +146,8 @@ def test_an_answer_that_was_cut_goes_on_with_its_own_words():
     driver.silence(700)
     driver.run(60)
     response_id = driver.of("response.created")[-1]["response"]["id"]
-    driver._handle(TextAhead(response_id, STORY))
-    driver._handle(TextAhead(response_id, "", last=True))
+    driver.handle(TextAhead(response_id, STORY))
+    driver.handle(TextAhead(response_id, "", last=True))
     driver.wait(2.0)
     again = restart(driver)
     assert again.last("s2s.session.resumed")["spoken_item_id"] == ids_of_agent(driver)[-1]
@@ -167,13 +167,13 @@ def test_it_goes_on_also_when_the_second_process_ends_in_turn():
     driver.silence(700)
     driver.run(60)
     response_id = driver.of("response.created")[-1]["response"]["id"]
-    driver._handle(TextAhead(response_id, STORY, last=True))
+    driver.handle(TextAhead(response_id, STORY, last=True))
     for _ in range(3):
         driver.wait(1.0)
         driver = restart(driver)
         driver.wait(1.1)
         request = next(action.request for action in reversed(driver.actions) if isinstance(action, Respond))
-        driver._handle(TextAhead(request.response_id, request.say, last=True))
+        driver.handle(TextAhead(request.response_id, request.say, last=True))
         driver.run(25)
     driver.run()
     driver.wait(60)
@@ -187,7 +187,7 @@ def test_an_answer_that_the_model_had_not_finished_is_asked_for_again_with_what_
     driver.speak(600)
     driver.silence(700)
     driver.run(60)
-    driver._handle(TextAhead(driver.of("response.created")[-1]["response"]["id"], STORY[:70]))
+    driver.handle(TextAhead(driver.of("response.created")[-1]["response"]["id"], STORY[:70]))
     driver.wait(1.0)
     again = restart(driver)
     again.wait(1.1)

@@ -34,7 +34,7 @@ class TracedDriver(Driver):
         self.tracer = TurnTracer(traced, lambda trace, span: self.emitted.append((trace, span)))
         super().__post_init__()
 
-    def _handle(self, happened: Any) -> None:
+    def handle(self, happened: Any) -> None:
         self.tracer.happened(happened, self.now_s)
         actions = self.core.handle(happened, self.now_s)
         self.tracer.decided(actions, self.now_s)
@@ -140,7 +140,7 @@ def test_a_tool_and_what_follows_it_are_in_the_trace_of_the_question() -> None:
     session.say()
     (started,) = [action for action in session.actions if isinstance(action, RunTool)]
     session.now_s += 0.25
-    session._handle(ToolFinished(started.run_id, "a light"))
+    session.handle(ToolFinished(started.run_id, "a light"))
     session.run()
     session.finish()
     assert len({trace for trace, _ in session.emitted}) == 1

@@ -236,13 +236,27 @@ def test_a_loop_that_stands_still_is_reported(caplog: pytest.LogCaptureFixture):
     assert "the event loop has not got on" in caplog.text
 
 
-def test_a_session_whose_vad_raises_once_goes_on_in_its_thread(caplog: pytest.LogCaptureFixture):
-    vad, client = FaultyVad(), Client()
-    vad.faults = 1
-    fakes = fake_engines()
-    session = session_thread(Engines(vad, fakes.asr, fakes.llm, fakes.tts), client, Metrics())
+class VadThatCannotBeginAnew(LevelVad):
+    """Raises the first time that its stream is interrupted."""
+
+    def __init__(self) -> None:
+        self.faults = 1
+
+    def stream(self) -> VadThatCannotBeginAnew:
+        return self
+
+    def reset(self) -> None:
+        if self.faults:
+            self.faults -= 1
+            raise RuntimeError("a driver went away")
+
+
+def test_a_session_that_raises_once_goes_on_in_its_thread(caplog: pytest.LogCaptureFixture):
+    client, fakes = Client(), fake_engines()
+    session = session_thread(Engines(VadThatCannotBeginAnew(), fakes.asr, fakes.llm, fakes.tts), client, Metrics())
     session.start()
     session.inbox.offer_frame(APPEND)
+    session.inbox.offer_frame('{"type": "input_audio_buffer.clear"}')
     assert wait_until(lambda: client.has("error"))
     session.inbox.offer_frame('{"type": "input_audio_buffer.clear"}')
     assert wait_until(lambda: client.has("input_audio_buffer.cleared"))

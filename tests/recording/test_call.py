@@ -198,7 +198,7 @@ def test_typed_words_tools_and_sources():
     session.send("response.create")
     response_id = session.last("response.created")["response"]["id"]
     found = Source("1", "Hours", "hours.md", "", 1.0)
-    session._handle(SourcesFound(1, response_id, "s1", "documents", "hours", (found,)))
+    session.handle(SourcesFound(1, response_id, "s1", "documents", "hours", (found,)))
     session.run()
     session.wait(2)
     _, transcript = session.hang_up()

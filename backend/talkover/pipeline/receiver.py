@@ -22,13 +22,12 @@ from talkover.audio import (
     samples_to_ms,
 )
 from talkover.messages import Samples
-from talkover.vad.decision_log import Write, recorded
+from talkover.vad.decision_log import Write, last_sound_line, recorded
 from talkover.vad.echo import EchoCanceller
 from talkover.vad.endpointing import Endpointer, TurnOptions
 from talkover.vad.frame_sound import FrameSounds
 from talkover.vad.interruption import Dialogue
 from talkover.vad.turn_events import OnsetDropped, SpeechEnded, SpeechOnset, SpeechRetracted, SpeechStarted, TurnEvent
-from talkover.vad.voice_end import last_sound_ms
 
 STEP_BYTES = 9600
 """at most this much wire audio a step (200 ms of PCM at 24 kHz), so that a huge append never blocks the session"""
@@ -110,6 +109,7 @@ class Receiver:
     def __init__(self, sounds: FrameSounds, record: Write | None = None, start_ms: float = 0.0) -> None:
         """`record` takes the lines of the decision log. `start_ms`: audio of the session that another one received."""
         self._sounds = sounds
+        self._record = record
         self._echo_canceller: EchoCanceller | None = None
         self._decoder = WireDecoder(AudioFormat())
         self._options: TurnOptions | None = TurnOptions()
@@ -236,7 +236,10 @@ class Receiver:
     def last_sound_ms(self, voiced_end_ms: float) -> float:
         """Where the last sound of the utterance ends whose voice the detector heard until `voiced_end_ms`."""
         start_ms = samples_to_ms(self._buffer.start, INPUT_RATE_HZ)
-        return start_ms + last_sound_ms(self._buffer.since(self._buffer.start), voiced_end_ms - start_ms)
+        ended_ms = self._sounds.last_sound_ms(self._buffer.since(self._buffer.start), voiced_end_ms - start_ms)
+        if self._record is not None:
+            self._record(last_sound_line(ended_ms))
+        return start_ms + ended_ms
 
     def forget_utterance(self) -> None:
         """The utterance that has just ended was taken over: the buffer starts anew behind it."""

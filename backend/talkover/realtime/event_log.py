@@ -61,6 +61,7 @@ _OPTIONS = (
     "history_tokens",
     "memory_tools",
     "greeting",
+    "recording",
     "turn_model",
     "knows_voices",
     "manners",

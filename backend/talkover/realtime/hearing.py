@@ -155,7 +155,8 @@ class Hearing:
     def deadlines_s(self) -> list[float]:
         """When `watch` has something to do."""
         turn = self._turns.open
-        is_due = turn is not None and turn.answered_automatically and not self._floor.is_held
+        waits = self._floor.is_held or self._answers.yielding.is_undecided
+        is_due = turn is not None and turn.answered_automatically and not waits
         return [self._audio_at_s + MUTED_AFTER_S] if is_due else []
 
     def client_back(self, now_s: float) -> None:

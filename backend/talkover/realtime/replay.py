@@ -141,11 +141,17 @@ class RecordedSounds:
 
     def __init__(self) -> None:
         self._sounds: deque[FrameSound] = deque()
+        self._ends_ms: deque[float] = deque()
         self._raises = ""
 
     def begin(self, step: Step, raises: str) -> None:
         """What `step` measured; `raises`: the exception it ended with, empty for none."""
         self._raises = raises
+        self._ends_ms = deque(
+            float(msgspec.json.decode(line)["last_sound_ms"])
+            for line in step.within
+            if line.startswith(b'{"last_sound_ms":')
+        )
         self._sounds = deque(
             FrameSound(float(probability), float(level), msgspec.convert(pitch, Pitch))
             for line in step.within
@@ -160,6 +166,10 @@ class RecordedSounds:
         if self._raises:
             raise RecordedFault(self._raises)
         return FrameSound(0.0, -100.0, UNVOICED)
+
+    def last_sound_ms(self, samples: Samples, voiced_end_ms: float) -> float:
+        """Where the voice ended in the recorded session, as far as that got there."""
+        return self._ends_ms.popleft() if self._ends_ms else voiced_end_ms
 
     def reset(self) -> None:
         """What is remembered does not change."""

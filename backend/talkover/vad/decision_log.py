@@ -9,6 +9,7 @@ The lines of a file, in order of time; several deciders may share it:
     {"decider": "Endpointer", "made_with": [...]}
     {"session": "sess_..."}
     {"voice": "alloy", "is": "en-us"}
+    {"last_sound_ms": 1840.0}
     {"decider": "Endpointer", "call": "feed", "with": [...], "gives": [...]}
 
 Arguments are positional and encoded as msgspec does; results carry the names of their types. Constructor and methods
@@ -49,6 +50,11 @@ def session_line(session_id: str) -> bytes:
 def voice_line(name: str, voice_id: str | None) -> bytes:
     """Tells which voice a name stood for when it was asked."""
     return msgspec.json.encode({"voice": name, "is": voice_id})
+
+
+def last_sound_line(ended_ms: float) -> bytes:
+    """Tells where the last sound of a turn ended, from its first sample."""
+    return msgspec.json.encode({"last_sound_ms": ended_ms})
 
 
 def recorded(
@@ -188,7 +194,7 @@ def decide_again(
             if (entry.get("format"), entry.get("version")) != (FORMAT, VERSION):
                 raise ValueError(f"line 1: must be {header().decode()}, got {line.decode(errors='replace').strip()}")
             continue
-        if "session" in entry or "voice" in entry:
+        if "session" in entry or "voice" in entry or "last_sound_ms" in entry:
             continue
         name = str(entry.get("decider"))
         if name not in kinds:

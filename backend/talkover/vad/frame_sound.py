@@ -9,6 +9,7 @@ from talkover.audio import level_dbfs
 from talkover.engines import VadStream
 from talkover.messages import Samples
 from talkover.vad.prosody import Pitch, PitchTracker
+from talkover.vad.voice_end import last_sound_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,10 @@ class FrameSounds(Protocol):
         """The next (512,) float32 samples at 16 kHz."""
         ...
 
+    def last_sound_ms(self, samples: Samples, voiced_end_ms: float) -> float:
+        """Where the last sound in (n,) samples ends whose voice was heard until `voiced_end_ms`, from the first one."""
+        ...
+
     def reset(self) -> None:
         """The stream is interrupted here."""
         ...
@@ -43,6 +48,9 @@ class MeasuredSounds:
 
     def measure(self, frame: Samples) -> FrameSound:
         return FrameSound(self._vad.speech_probability(frame), level_dbfs(frame), self._pitch.feed(frame))
+
+    def last_sound_ms(self, samples: Samples, voiced_end_ms: float) -> float:
+        return last_sound_ms(samples, voiced_end_ms)
 
     def reset(self) -> None:
         self._vad.reset()
