@@ -21,6 +21,7 @@ LEFTMOST = (
     "event_loop",
     "spectra",
     "openai_endpoint",
+    "yaml_tree",
 )
 LEVELS: tuple[tuple[str, ...], ...] = (
     LEFTMOST,
