@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 import shutil
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from golden import SELECTION
 from small_onnx import FLOAT, data, node, number, value_info, write_model
-from small_paraformer import model_folder
+from small_paraformer import MODELS
 from talkover.engines import EngineUnavailable
 from talkover.vad.onnx_session import open_session
 from talkover.yaml_tree import yaml_tree
@@ -77,7 +78,7 @@ def test_models_of_funasr_also_where_the_environment_allows_pickles(
     from talkover.asr.funasr_models import load_model
 
     monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
-    folder = shutil.copytree(model_folder("paraformer"), tmp_path / "model")
+    folder = shutil.copytree(MODELS / "paraformer", tmp_path / "model")
     hostile_checkpoint(folder / "model.pt", mark, zipped=zipped)
     expected = ("SeacoParaformer", "Paraformer", "ContextualParaformer", "BiCifParaformer")
     with pytest.raises(EngineUnavailable, match="cannot be loaded"):
@@ -126,12 +127,30 @@ def test_weights_of_an_onnx_file_lie_in_its_own_folder(tmp_path: Path):
             open_session(path, "vad.turn_model")
 
 
+def aliases(line: str) -> str:
+    """Seven lines, each ten times the one before: `{old}` is an alias of that, `{new}` the name of this."""
+    lines = [line.format(new=new, old=",".join([f"*{old}"] * 10)) for old, new in itertools.pairwise("abcdefgh")]
+    return "\n".join(["a: &a {x: 1, y: 2}", *lines])
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
         ("a: !!python/object/apply:os.getcwd []", "could not determine a constructor"),
-        ("a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(f"{b}: &{b} [{','.join([f'*{a}'] * 10)}]\n" for a, b in zip("abcdefg", "bcdefgh", strict=True)), "stands for more than"),
-        ("a: &a {x: 1, y: 2}\n" + "".join(f"{b}: &{b} {{<<: [{','.join([f'*{a}'] * 10)}]}}\n" for a, b in zip("abcdefg", "bcdefgh", strict=True)), "stands for more than"),
+        (aliases("{new}: &{new} [{old}]"), "stands for more than"),
+        (aliases("{new}: &{new} {{<<: [{old}]}}"), "stands for more than"),
+        (
+            "a: &a [x,x,x,x,x,x,x,x,x,x]\n"
+            + "".join(f"{b}: &{b} [{','.join([f'*{a}'] * 10)}]\n" for a, b in zip("abcdefg", "bcdefgh", strict=True)),
+            "stands for more than",
+        ),
+        (
+            "a: &a {x: 1, y: 2}\n"
+            + "".join(
+                f"{b}: &{b} {{<<: [{','.join([f'*{a}'] * 10)}]}}\n" for a, b in zip("abcdefg", "bcdefgh", strict=True)
+            ),
+            "stands for more than",
+        ),
         ("&a [*a]", "holds itself"),
         ("[" * 3000, "nested too deeply"),
         ("!!int ''", "does not fit its tag"),

@@ -75,7 +75,7 @@ def _archive(body: bytes) -> bytes:
 def _mutated_pdf(data: bytes, random: Random, words: tuple[bytes, ...], max_bytes: int) -> bytes:
     """A change after which the file still begins as one."""
     changed = mutated(data, random, words, max_bytes)
-    return changed if b"%PDF-" in changed[:1024] else b"%PDF-1.4\n" + changed[:max_bytes]
+    return changed if b"%PDF-" in changed[:1024] else (b"%PDF-1.4\n" + changed)[:max_bytes]
 
 
 FUZZERS = (

@@ -112,7 +112,7 @@ def _guided(name: str, folder: Path, duration_s: int) -> int:
         random = Random(seed)
         if target.mutate.__name__ == "mutated" and random.random() < 0.5:
             return atheris.Mutate(data, max_bytes)
-        return target.mutate(data, random, words, max_bytes)
+        return target.mutate(data, random, words, max_bytes)[:max_bytes]
 
     options = [
         *(f"-max_total_time={duration_s}", f"-max_len={target.max_bytes}", f"-timeout={HANG_S}"),
