@@ -109,11 +109,10 @@ def page_of(packages: list[Package]) -> str:
     from talkover.models.catalogue import CATALOGUE
 
     allowed = frozenset(FACTS["allowed"])
-    lines = [
-        *("# Licences", "", "Made by `make licences` from what is installed; do not edit. Talkover itself is Apache-2.0."),
-        *("", "This page tells what packages and model cards say. It is no legal advice.", "", "## Mind these", ""),
-        *("| package | licence | what that means |", "|---|---|---|"),
-    ]
+    lines = ["# Licences", "", "Made by `make licences` from what is installed; do not edit."]
+    lines += ["Talkover itself is Apache-2.0."]
+    lines += ["", "This page tells what packages and model cards say. It is no legal advice."]
+    lines += ["", "## Mind these", "", "| package | licence | what that means |", "|---|---|---|"]
     for package in packages:
         if not is_allowed(package.licence, allowed):
             reason = FACTS["reasons"].get(package.name, "not looked at yet")
@@ -121,7 +120,12 @@ def page_of(packages: list[Package]) -> str:
     lines += ["", "## Libraries and data inside packages", "", "| what | licence | package | what that means |"]
     lines += ["|---|---|---|---|"]
     lines += [f"| {one['what']} | {one['licence']} | {one['wheel']} | {one['meaning']} |" for one in FACTS["inside"]]
-    lines += ["", "## Weights", "", "Downloaded by `talkover models pull`, never shipped. By the model card of each hub."]
+    lines += [
+        "",
+        "## Weights",
+        "",
+        "Downloaded by `talkover models pull`, never shipped. By the model card of each hub.",
+    ]
     lines += ["", "| model | from | licence |", "|---|---|---|"]
     for model in CATALOGUE:
         for source in model.sources:
@@ -167,7 +171,10 @@ def _is_installed(name: str) -> bool:
 
 def _is_expression(text: str) -> bool:
     """Whether it may be SPDX: words and operators, and not only `BSD`."""
-    return bool(re.fullmatch(r"[A-Za-z0-9.+-]+(?: (?:AND|OR|WITH) [A-Za-z0-9.+-]+)*", text)) and text not in ("BSD", "PSFL")
+    return bool(re.fullmatch(r"[A-Za-z0-9.+-]+(?: (?:AND|OR|WITH) [A-Za-z0-9.+-]+)*", text)) and text not in (
+        "BSD",
+        "PSFL",
+    )
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""Files of models and voices are data: a pickle in any of them is never executed, and no path leads out of the folder."""
+"""Files of models and voices are data: nothing in them is executed, and no path in them leads out of their folder."""
 
 from __future__ import annotations
 
