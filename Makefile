@@ -3,6 +3,8 @@
 # make test    set up everything and run every check; ARGS="tests/vad -x" are those of pytest
 # make bench   measure; ARGS are those of `talkover bench`
 # make lint    format, style and types only
+# make audit   known vulnerabilities of what is installed; needs the network. ARGS="--osv-url URL" asks a mirror
+# make licences  write docs/LICENCES.md anew from what is installed
 # make clean   remove the environment and what tools left behind
 #
 # PYTHON=/path/to/python3 chooses the interpreter of the environment.
@@ -12,7 +14,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TALKOVER := $(BIN)/python -m talkover
 
-.PHONY: run full test bench lint clean
+.PHONY: run full test bench lint audit licences clean
 .DEFAULT_GOAL := run
 
 $(VENV)/light.installed: pyproject.toml .ci/setup
@@ -46,6 +48,12 @@ test: lint
 	@.ci/browser
 	node --test "tests/frontend/**/*.test.js"
 	$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder $(ARGS)
+
+audit: $(VENV)/dev.installed
+	@$(BIN)/python .ci/audit.py $(ARGS)
+
+licences: $(VENV)/dev.installed
+	@$(BIN)/python .ci/licences.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis build dist test-artefacts backend/*.egg-info

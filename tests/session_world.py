@@ -121,6 +121,9 @@ class WorldSounds:
             return FrameSound(0.9, -44.0, Pitch(200.0, 0.8, 0.1))
         return FrameSound(0.3, -50.0, UNVOICED) if value > 0.1 else FrameSound(0.0, -90.0, UNVOICED)
 
+    def last_sound_ms(self, samples: Samples, voiced_end_ms: float) -> float:
+        return voiced_end_ms - self._count % 30
+
     def reset(self) -> None:
         """Has no state that would matter."""
 

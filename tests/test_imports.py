@@ -24,6 +24,7 @@ LEFTMOST = (
     "spectra",
     "openai_endpoint",
     "process_tree",
+    "yaml_tree",
 )
 LEVELS: tuple[tuple[str, ...], ...] = (
     LEFTMOST,

@@ -551,10 +551,10 @@ def load_settings(
     tree: dict[str, Any] = {}
     if path is not None:
         try:
-            tree = tomllib.loads(path.read_text(encoding="utf-8"))
+            tree = toml_tree(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except ValueError as error:
             raise ConfigError([f"{path}: is not valid TOML: {error}"]) from error
         _resolve_paths(tree, path.parent)
     for name, value in sorted((os.environ if environ is None else environ).items()):
@@ -575,6 +575,14 @@ def load_settings(
     if problems:
         raise ConfigError(problems)
     return settings
+
+
+def toml_tree(text: str) -> dict[str, Any]:
+    """A TOML document. Raises ValueError, for what the parser cannot hold too: its nesting, numbers of 5000 digits."""
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 _PATH_KEYS = (
@@ -611,28 +619,36 @@ def _resolve_paths(tree: dict[str, Any], folder: Path) -> None:
     for section, key in _PATH_KEYS:
         values = tree.get(section)
         if isinstance(values, dict) and isinstance(values.get(key), str) and values[key] != "none":
-            values[key] = str(folder / Path(values[key]).expanduser())
+            values[key] = _located(values[key], folder)
     tools = tree.get("tools")
     if isinstance(tools, dict):
         _resolve_tool_paths(tools, folder)
     for section, key in _MODEL_KEYS:
         values = tree.get(section)
         if isinstance(values, dict) and isinstance(values.get(key), str) and values[key].startswith((".", "~")):
-            values[key] = str(folder / Path(values[key]).expanduser())
+            values[key] = _located(values[key], folder)
 
 
 def _resolve_tool_paths(tools: dict[str, Any], folder: Path) -> None:
     functions = tools.get("functions")
     if isinstance(functions, list):
         tools["functions"] = [
-            str(folder / Path(name).expanduser()) if isinstance(name, str) and name.endswith(".py") else name
+            _located(name, folder) if isinstance(name, str) and name.endswith(".py") else name
             for name in cast("list[Any]", functions)
         ]
     services = tools.get("openapi")
     for service in cast("list[Any]", services) if isinstance(services, list) else ():
         document = service.get("document") if isinstance(service, dict) else None
         if isinstance(document, str) and not document.startswith(("http://", "https://")):
-            service["document"] = str(folder / Path(document).expanduser())
+            service["document"] = _located(document, folder)
+
+
+def _located(path: str, folder: Path) -> str:
+    """From the folder of the file; the home of somebody who is not known stays as it is written, and is not found."""
+    try:
+        return str(folder / Path(path).expanduser())
+    except RuntimeError:
+        return str(folder / path)
 
 
 def _assign(tree: dict[str, Any], keys: Sequence[str], value: str, origin: str, problems: list[str]) -> None:
@@ -649,8 +665,8 @@ def _assign(tree: dict[str, Any], keys: Sequence[str], value: str, origin: str, 
 def _parse_value(text: str) -> Any:
     """A TOML value where the text is one (numbers, booleans, lists, quoted strings), else the text itself."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return toml_tree(f"value = {text}")["value"]
+    except ValueError:
         return text
 
 
@@ -667,9 +683,9 @@ def _contradictions(settings: Settings) -> list[str]:
     if (server.tls_certificate is None) != (server.tls_key is None):
         problems.append("server.tls_certificate and server.tls_key: must be set together")
     for key, path in (("server.tls_certificate", server.tls_certificate), ("server.tls_key", server.tls_key)):
-        if path is not None and not path.is_file():
+        if path is not None and not os.path.isfile(path):  # which is false, too, for names no system takes
             problems.append(f"{key}: must be a readable file, got {str(path)!r}")
-    if settings.knowledge.path is not None and not settings.knowledge.path.is_dir():
+    if settings.knowledge.path is not None and not os.path.isdir(settings.knowledge.path):
         problems.append(f"knowledge.path: must be a folder, got {str(settings.knowledge.path)!r}")
     if settings.knowledge.vectors == "qdrant" and settings.knowledge.qdrant_url is None:
         problems.append("knowledge.qdrant_url: must be set where knowledge.vectors is 'qdrant'")

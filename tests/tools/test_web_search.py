@@ -16,6 +16,7 @@ import pytest
 from talkover.config import ConfigError, SearchSettings
 from talkover.tools.addresses import AddressRefused, any_address, is_public, public_addresses
 from talkover.tools.http_fetch import FetchFailed, HttpRequest, fetch
+from talkover.tools.search_providers import search_results
 from talkover.tools.tool import ToolContext, ToolFailed
 from talkover.tools.web_page import PageReader
 from talkover.tools.web_search import NOTICE, WebSearch, load_search
@@ -265,3 +266,9 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match=r"search\.base_url"):
         load_search(SearchSettings(engine="searxng"))
     assert load_search(SearchSettings()) == []
+
+
+def test_a_result_whose_address_is_none_does_not_cost_the_others():
+    results = [{"title": "A", "url": "http://["}, {"title": "B", "url": "https://b.example/"}]
+    found = search_results("tavily", json.dumps({"results": results}), 5)
+    assert [result.title for result in found] == ["B"]

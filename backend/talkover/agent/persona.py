@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from talkover.config import ConfigError, Settings
+from talkover.config import ConfigError, Settings, toml_tree
 from talkover.resources import resource
 
 
@@ -51,12 +50,12 @@ def load_persona(name: str) -> Persona:
     if not path.is_file():
         raise ConfigError([f"session.persona: must be one of {', '.join(_names(folder))} or a TOML file, got {name!r}"])
     try:
-        return Persona.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{path}: is not valid TOML: {error}"]) from error
+        return Persona.model_validate(toml_tree(path.read_text(encoding="utf-8")))
     except ValidationError as error:
         problems = [f"{path}: {'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
         raise ConfigError(problems) from error
+    except ValueError as error:
+        raise ConfigError([f"{path}: is not valid TOML: {error}"]) from error
 
 
 def _names(folder: Path) -> Sequence[str]:

@@ -14,7 +14,8 @@ import logging
 import random
 import sys
 import threading
-from collections.abc import Generator, Sequence
+import zipfile
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -24,6 +25,7 @@ import torch
 
 from talkover.engines import EngineUnavailable
 from talkover.messages import Samples
+from talkover.yaml_tree import yaml_tree
 
 
 class _SilentHere(io.TextIOBase):
@@ -104,6 +106,7 @@ def load_model(folder: Path, key: str, expected: Sequence[str], device: str) -> 
     `expected`: classes of models that will do. `device`: auto, or as torch writes it.
     """
     _check_files(folder, key, expected)
+    saved = _saved_weights(folder / "model.pt", key)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     with _loading, _contained():
@@ -120,7 +123,7 @@ def load_model(folder: Path, key: str, expected: Sequence[str], device: str) -> 
             )
         except Exception as error:  # whatever a broken file makes FunASR raise
             raise EngineUnavailable(f"{key}: {folder} cannot be loaded: {type(error).__name__}: {error}") from error
-    _check_weights(folder, key, loaded.model)
+    _check_weights(folder, key, loaded.model, saved)
     return FunasrModel(
         name=type(loaded.model).__name__,
         folder=folder,
@@ -132,14 +135,12 @@ def load_model(folder: Path, key: str, expected: Sequence[str], device: str) -> 
 
 
 def _check_files(folder: Path, key: str, expected: Sequence[str]) -> None:
-    import yaml
-
     if not folder.is_dir():
         raise EngineUnavailable(f"{key}: {folder} is not a folder")
     path = folder / "config.yaml"
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        config = yaml_tree(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise EngineUnavailable(f"{key}: {path} cannot be read: {error}") from error
     if not isinstance(config, dict) or "model" not in config:
         raise EngineUnavailable(f"{key}: {path} names no model")
@@ -162,12 +163,19 @@ def _check_files(folder: Path, key: str, expected: Sequence[str]) -> None:
             raise EngineUnavailable(f"{key}: {folder / name} cannot be read: {error}") from error
 
 
-def _check_weights(folder: Path, key: str, model: torch.nn.Module) -> None:
+def _saved_weights(path: Path, key: str) -> dict[str, tuple[int, ...]]:
+    """Name -> shape in a checkpoint, read before FunASR does: it leaves to torch whether a pickle may run code."""
+    try:
+        saved: Any = torch.load(path, map_location="cpu", mmap=zipfile.is_zipfile(path), weights_only=True)
+        for wrapper in ("state_dict", "model_state_dict", "model"):
+            saved = saved.get(wrapper, saved)
+        return {name.removeprefix("module."): tuple(value.shape) for name, value in saved.items()}
+    except Exception as error:  # whatever unpickling a broken file raises
+        raise EngineUnavailable(f"{key}: {path} cannot be loaded ({type(error).__name__})") from error
+
+
+def _check_weights(folder: Path, key: str, model: torch.nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> None:
     """FunASR keeps random weights wherever the file has none that fit."""
-    saved: Any = torch.load(folder / "model.pt", map_location="cpu", mmap=True, weights_only=True)
-    for wrapper in ("state_dict", "model_state_dict", "model"):
-        saved = saved.get(wrapper, saved)
-    shapes = {name.removeprefix("module."): tuple(value.shape) for name, value in saved.items()}
     wrong = [
         name
         for name, value in model.state_dict().items()

@@ -21,6 +21,8 @@ STORIES_FOLDER = "stories"
 PASSAGE_WORDS = 90
 MAX_SENTENCE_WORDS = 80
 """what has no end mark for longer is a listing or a broken extraction, and is cut"""
+_CUT_WINDOW = 16 * MAX_SENTENCE_WORDS
+"""characters that are too many for one piece in any script: where to cut is decided from so many"""
 
 TEXT, ASKED = 0, -1
 """kinds of block beside the heading levels 1 to 6"""
@@ -185,15 +187,17 @@ def word_count(text: str) -> int:
 
 def _cut(text: str) -> Iterator[str]:
     """Pieces of at most MAX_SENTENCE_WORDS, between words where there are any."""
-    while word_count(text) > MAX_SENTENCE_WORDS:
-        size = 6 * MAX_SENTENCE_WORDS if text.isascii() else 3 * (MAX_SENTENCE_WORDS - 1)
-        while word_count(text[:size]) > MAX_SENTENCE_WORDS:
+    at = 0
+    while word_count(ahead := text[at : at + _CUT_WINDOW]) > MAX_SENTENCE_WORDS:
+        size = 6 * MAX_SENTENCE_WORDS if ahead.isascii() else 3 * (MAX_SENTENCE_WORDS - 1)
+        while word_count(ahead[:size]) > MAX_SENTENCE_WORDS:
             size //= 2
-        space = text.rfind(" ", size // 2, size)
+        space = ahead.rfind(" ", size // 2, size)
         end = space if space > 0 else size
-        yield text[:end].strip()
-        text = text[end:].strip()
-    yield text
+        yield ahead[:end].strip()
+        at += end
+        at += len(text[at : at + _CUT_WINDOW]) - len(text[at : at + _CUT_WINDOW].lstrip())
+    yield text[at:].strip() if at else text
 
 
 def _blocks(tokens: Sequence[Token]) -> Iterator[tuple[int, list[Sentence]]]:

@@ -37,7 +37,7 @@ LOADERS: dict[str, Loader] = {
 }
 """end of the name, lower case -> what reads such a file"""
 
-LOADER_VERSION = "1"
+LOADER_VERSION = "2"
 """changes with what the loaders make of a file, so that an older index is read anew"""
 
 

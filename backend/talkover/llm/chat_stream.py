@@ -231,7 +231,7 @@ def _parsed(data: str) -> Mapping[str, Any]:
     """The JSON object in `data`; an empty one for anything else."""
     try:
         value = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 
@@ -248,7 +248,7 @@ def _plain_text(content: Any) -> str:
 def _is_json_object(text: str) -> bool:
     try:
         return isinstance(json.loads(text), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 

@@ -24,6 +24,8 @@ _PREPOSITIONS = frozenset(("in", "at", "for", "to", "of", "about", "from", "name
 _CLOSING = frozenset(("please", "now", "today", "tomorrow", "thanks", "right"))
 _MAX_SPOKEN_CHARACTERS = 400
 _MAX_FIELDS = 4
+MAX_SPOKEN_DEPTH = 6
+"""of what a function returned: each level may take four members"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +85,9 @@ def spoken_result(prompt: Prompt) -> tuple[str, ...] | None:
 def _sentence(output: str) -> str:
     try:
         value = json.loads(output)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = output
-    text = _phrase(value).strip()
+    text = _phrase(value, MAX_SPOKEN_DEPTH).strip()
     if len(text) > _MAX_SPOKEN_CHARACTERS:
         text = text[:_MAX_SPOKEN_CHARACTERS].rsplit(" ", 1)[0] + " and so on"
     if not text:
@@ -94,23 +96,28 @@ def _sentence(output: str) -> str:
     return text if text.endswith((".", "!", "?", "。", "！", "？")) else f"{text}."
 
 
-def _phrase(value: Any) -> str:
+def _phrase(value: Any, levels: int) -> str:
+    """`levels` of it; what lies deeper nobody could follow by ear."""
     match value:
+        case dict() | list() if levels == 0:
+            return "more"
         case dict():
             fields: dict[str, Any] = value
             if fields.get("error"):
-                return f"That did not work: {_phrase(fields['error'])}"
+                return f"That did not work: {_phrase(fields['error'], levels - 1)}"
             if isinstance(results := fields.get("results"), list) and "notice" in fields:
                 return _found(results)
             told = {key: item for key, item in fields.items() if key not in ("ok", "success", "status")}
             if not told:
                 failed = fields.get("ok") is False or fields.get("success") is False
                 return "That did not work" if failed else "That is done"
-            spoken = [f"{_words(key)} is {_phrase(item)}" for key, item in list(told.items())[:_MAX_FIELDS]]
+            spoken = [f"{_words(key)} is {_phrase(item, levels - 1)}" for key, item in list(told.items())[:_MAX_FIELDS]]
             return f"The {', '.join(spoken)}"
         case list():
             items: list[Any] = value
-            return ", ".join(_phrase(item) for item in items[:_MAX_FIELDS]) if items else "Nothing was found"
+            return (
+                ", ".join(_phrase(item, levels - 1) for item in items[:_MAX_FIELDS]) if items else "Nothing was found"
+            )
         case bool():
             return "yes" if value else "no"
         case None:

@@ -114,7 +114,7 @@ class AnswerText:
         """The call in `text`, empty for one of a function that was not offered, None when there is none."""
         try:
             value = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
         if not isinstance(value, dict):
             return None

@@ -31,7 +31,10 @@ _CONTAINERS: dict[FileFormat, dict[str, Any]] = {
 }
 
 _UNKNOWN_SIZE = 0xFFFFFFFF  # what players take for "until the end of the stream"
-_READ_FRAMES = 65_536
+_READ_SAMPLES = 65_536
+"""at a time, of all channels together: there may be 1024"""
+READABLE_RATES_HZ = range(1_000, 384_001)
+"""a header may claim anything; beyond a factor of 256 there is no resampling, and below 1 kHz no speech"""
 
 
 class UnreadableAudio(ValueError):
@@ -143,6 +146,9 @@ def read_audio(data: bytes, max_duration_s: float) -> Samples:
     """
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
+            if file.samplerate not in READABLE_RATES_HZ:
+                least, most = READABLE_RATES_HZ[0], READABLE_RATES_HZ[-1]
+                raise UnreadableAudio(f"the sample rate must be {least} to {most} Hz, got {file.samplerate}")
             resampler = Resampler(file.samplerate, INPUT_RATE_HZ)
             pieces: list[Samples] = []
             seconds = 0.0
@@ -159,8 +165,9 @@ def read_audio(data: bytes, max_duration_s: float) -> Samples:
 
 def _blocks(file: soundfile.SoundFile) -> Iterator[Samples]:
     """(n,) float32 at a time, channels averaged."""
+    n_frames = max(1, _READ_SAMPLES // file.channels)
     while True:
-        block = file.read(_READ_FRAMES, dtype="float32", always_2d=True)
+        block = file.read(n_frames, dtype="float32", always_2d=True)
         if len(block) == 0:
             return
         yield np.asarray(block.mean(axis=1), np.float32)

@@ -20,6 +20,7 @@ from talkover.extras import install_command
 from talkover.tools.arguments import ArgumentsRefused, check
 from talkover.tools.http_fetch import FetchFailed, HttpAnswer, HttpRequest, fetch
 from talkover.tools.tool import NAME, Tool, ToolContext, ToolFailed, ToolResult
+from talkover.yaml_tree import yaml_tree
 
 METHODS = ("get", "put", "post", "delete", "patch", "head")
 SAFE_METHODS = frozenset(("get", "head"))
@@ -31,6 +32,8 @@ MAX_TOOLS = 64
 MAX_DOCUMENT_BYTES = 8 << 20
 MAX_DETAIL_CHARS = 400
 LOAD_TIMEOUT_S = 10.0
+MAX_NODES = 200_000
+"""of a document whose references are filled in: a few of them within each other stand for any number"""
 _MAX_DEPTH = 8
 
 JsonObject = dict[str, Any]
@@ -65,9 +68,12 @@ def load_openapi(settings: OpenapiSettings) -> list[Tool]:
     key = f"tools.openapi: {settings.document!r}"
     document = _document(settings.document, key)
     base_url = settings.base_url or _server_url(document, settings.document)
-    if urlsplit(base_url).scheme not in ("http", "https"):
+    if not _is_web_address(base_url):
         raise ConfigError([f"{key}: base_url must be an http or https address, got {base_url!r}"])
-    found = {operation.name: operation for operation in operations(document)}
+    try:
+        found = {operation.name: operation for operation in operations(document)}
+    except ValueError as error:
+        raise ConfigError([f"{key}: {error}"]) from error
     unknown = [name for name in (*settings.operations, *settings.confirm) if name not in found]
     if unknown:
         raise ConfigError([f"{key}: has no operation {unknown[0]!r}, but {', '.join(found)}"])
@@ -86,15 +92,16 @@ def load_openapi(settings: OpenapiSettings) -> list[Tool]:
 
 
 def operations(document: Mapping[str, Any]) -> list[Operation]:
-    """All operations whose arguments can be told from the document."""
+    """All operations whose arguments can be told from the document. Raises ValueError for one that has no end."""
+    references = _References(document)
     found: list[Operation] = []
     for path, item in _object(document.get("paths")).items():
-        members = _object(_inlined(item, document, 0, shallow=True))
+        members = _object(references.target(item))
         for method in METHODS:
             operation = members.get(method)
             if isinstance(operation, dict):
-                shared = cast("list[Any]", members.get("parameters") or [])
-                made = _operation(path, method, cast("JsonObject", operation), shared, document)
+                shared = _list(members.get("parameters"))
+                made = _operation(path, method, cast("JsonObject", operation), shared, references)
                 found += [made] if made is not None else []
     return found
 
@@ -167,14 +174,14 @@ def _tool(operation: Operation, base_url: str, headers: Mapping[str, str], confi
 
 
 def _operation(
-    path: str, method: str, operation: JsonObject, shared: list[Any], document: Mapping[str, Any]
+    path: str, method: str, operation: JsonObject, shared: list[Any], references: _References
 ) -> Operation | None:
     """None for one that needs a body which is not JSON: a form or a file cannot be filled by a model."""
     properties: JsonObject = {}
     required: list[str] = []
     parameters: dict[str, Parameter] = {}
-    for raw in (*shared, *cast("list[Any]", operation.get("parameters") or [])):
-        parameter = _object(_inlined(raw, document, 0))
+    for raw in (*shared, *_list(operation.get("parameters"))):
+        parameter = _object(references.inlined(raw))
         name, place = str(parameter.get("name", "")), str(parameter.get("in", ""))
         if place not in ("path", "query", "header") or (place == "header" and name.lower() in OWN_HEADERS):
             continue
@@ -185,7 +192,7 @@ def _operation(
         parameters[name] = Parameter(name, place)
         if place == "path" or parameter.get("required"):
             required.append(name)
-    body = _object(_inlined(operation.get("requestBody"), document, 0))
+    body = _object(references.inlined(operation.get("requestBody")))
     media = next((value for kind, value in _object(body.get("content")).items() if "json" in kind), None)
     whole_body = False
     if media is None and body.get("required"):
@@ -197,7 +204,8 @@ def _operation(
         if whole_body:
             members, needed = {"body": schema}, ["body"] if body.get("required") else []
         else:
-            needed = list(cast("list[str]", schema.get("required") or [])) if body.get("required", True) else []
+            required_members = [name for name in _list(schema.get("required")) if isinstance(name, str)]
+            needed = required_members if body.get("required", True) else []
         properties |= members
         parameters |= {name: Parameter(name, "body") for name in members}
         required += needed
@@ -227,26 +235,50 @@ def _name(operation: JsonObject, method: str, path: str) -> str:
     return re.sub(r"[^a-zA-Z0-9-]+", "_", given or f"{method}_{path}").strip("_")[:64]
 
 
-def _inlined(node: Any, document: Mapping[str, Any], depth: int, shallow: bool = False) -> Any:
-    """`node` with what its references stand for; a schema that holds itself ends in one that allows everything."""
-    for _ in range(_MAX_DEPTH):
-        reference = cast("JsonObject", node).get("$ref") if isinstance(node, dict) else None
-        if not isinstance(reference, str):
-            break
-        target: Any = document if reference.startswith("#/") else None
-        for part in reference[2:].split("/"):
-            target = _object(target).get(part.replace("~1", "/").replace("~0", "~"))
-        node, depth = target or {}, depth + 1
-    if shallow:
+class _References:
+    """What the references of a document stand for."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self._document = document
+        self._nodes = 0
+
+    def target(self, node: Any) -> Any:
+        """`node`, or what it refers to."""
+        return self._followed(node)[0]
+
+    def inlined(self, node: Any) -> Any:
+        """`node` with its references filled in; a schema that holds itself ends in one that allows everything.
+
+        Raises ValueError when they stand for more than `MAX_NODES`.
+        """
+        return self._inlined(node, 0)
+
+    def _inlined(self, node: Any, depth: int) -> Any:
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            raise ValueError(f"its references stand for more than {MAX_NODES} values")
+        node, steps = self._followed(node)
+        depth += steps
+        if depth > _MAX_DEPTH:
+            return {}
+        if isinstance(node, dict):
+            members = cast("JsonObject", node)
+            return {key: self._inlined(value, depth + 1) for key, value in members.items()}
+        if isinstance(node, list):
+            return [self._inlined(value, depth + isinstance(value, list)) for value in cast("list[Any]", node)]
         return node
-    if depth > _MAX_DEPTH:
-        return {}
-    if isinstance(node, dict):
-        members = cast("JsonObject", node)
-        return {key: _inlined(value, document, depth + 1) for key, value in members.items()}
-    if isinstance(node, list):
-        return [_inlined(value, document, depth) for value in cast("list[Any]", node)]
-    return node
+
+    def _followed(self, node: Any) -> tuple[Any, int]:
+        """Where a chain of references ends, and how long it is."""
+        for steps in range(_MAX_DEPTH):
+            reference = _object(node).get("$ref")
+            if not isinstance(reference, str):
+                return node, steps
+            target: Any = self._document if reference.startswith("#/") else None
+            for part in reference[2:].split("/"):
+                target = _object(target).get(part.replace("~1", "/").replace("~0", "~"))
+            node = target or {}
+        return node, _MAX_DEPTH
 
 
 def _document(place: str, key: str) -> JsonObject:
@@ -274,28 +306,41 @@ def _parsed(text: str, key: str) -> Any:
         except (ValueError, RecursionError) as error:
             raise ConfigError([f"{key}: is not valid JSON: {error}"]) from error
     try:
-        import yaml
+        # with names and values as JSON has them: YAML also knows numbers for names, dates and bytes
+        return json.loads(json.dumps(yaml_tree(text), default=str, skipkeys=True))
     except ImportError as error:
         command = install_command("full")
         raise ConfigError([f"{key}: YAML needs the package 'pyyaml' ({command}); JSON does not"]) from error
-    try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError([f"{key}: is not valid YAML: {error}"]) from error
 
 
 def _server_url(document: Mapping[str, Any], place: str) -> str:
     """The first server; one without a host is where the document was fetched from."""
-    servers = cast("list[Any]", document.get("servers") or [{}])
-    server = _object(servers[0])
+    servers = _list(document.get("servers"))
+    server = _object(servers[0]) if servers else {}
     url = str(server.get("url") or "/")
     for name, variable in _object(server.get("variables")).items():
         url = url.replace(f"{{{name}}}", str(_object(variable).get("default", "")))
-    return urljoin(place, url) if place.startswith("http") else url
+    try:
+        return urljoin(place, url) if place.startswith("http") else url
+    except ValueError:  # brackets that hold no address
+        return url
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        return urlsplit(url).scheme in ("http", "https") and bool(urlsplit(url).hostname)
+    except ValueError:
+        return False
 
 
 def _object(value: Any) -> JsonObject:
     return cast("JsonObject", value) if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return cast("list[Any]", value) if isinstance(value, list) else []
 
 
 def _text(value: Any) -> str:

@@ -83,7 +83,10 @@ def search_request(engine: Engine, base_url: str, key: str, query: str, limit: i
 
 def search_results(engine: Engine, answer: str, limit: int) -> list[WebResult]:
     """The results in an answer. Raises ValueError when it has another shape."""
-    node: Any = json.loads(answer)
+    try:
+        node: Any = json.loads(answer)
+    except RecursionError as error:
+        raise ValueError("is nested too deeply") from error
     for name in _LISTS[engine]:
         if not isinstance(node, dict):
             raise ValueError(f"has no {name}")
@@ -100,9 +103,16 @@ def _read(engine: Engine, results: list[Any]) -> Iterator[WebResult]:
             continue
         result = cast("Mapping[str, Any]", raw)
         url = str(result.get(url_name) or "")
-        if urlsplit(url).scheme in ("http", "https"):
+        if _is_web_address(url):
             title = plain(str(result.get("title") or ""), MAX_TITLE_CHARS)
             yield WebResult(title, url, plain(str(result.get(text_name) or ""), MAX_SNIPPET_CHARS))
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        return urlsplit(url).scheme in ("http", "https")
+    except ValueError:  # brackets that hold no address: one bad result must not cost the others
+        return False
 
 
 def plain(text: str, limit: int) -> str:

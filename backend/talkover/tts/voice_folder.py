@@ -14,7 +14,6 @@ import re
 import secrets
 import threading
 import time
-import tomllib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -23,7 +22,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
-from talkover.config import Pronunciation, Section
+from talkover.config import Pronunciation, Section, toml_tree
 from talkover.engines import NewVoice, VoiceRefused
 from talkover.tts.language import language_of
 from talkover.tts.voice_clip import MAX_CLIP_BYTES, ClipRefused, VoiceClip, clip_faults, read_clip, wav_bytes
@@ -232,11 +231,11 @@ def _read_facts(path: Path) -> VoiceFacts:
     if not path.is_file():
         return VoiceFacts()
     try:
-        return VoiceFacts.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
+        return VoiceFacts.model_validate(toml_tree(path.read_text(encoding="utf-8-sig")))
     except ValidationError as error:
         problems = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
         raise VoiceRefused("invalid", f"{path.name}: {'; '.join(problems)}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise VoiceRefused("invalid", f"{path.name} is not valid TOML: {error}") from error
 
 

@@ -200,7 +200,7 @@ def decide_again(
         if name not in kinds:
             raise ValueError(f"line {number}: decider must be one of {', '.join(kinds)}, got {name!r}")
         if "made_with" in entry:
-            made_with = _arguments(kinds[name].__init__, entry["made_with"], number)
+            made_with = _arguments(kinds[name].__init__, entry.get("made_with"), number)
             deciders[name] = kinds[name](*_changed(made_with, change))
             continue
         if name not in deciders:
@@ -208,7 +208,7 @@ def decide_again(
         method = getattr(deciders[name], str(entry.get("call")), None)
         if not inspect.ismethod(method):
             raise ValueError(f"line {number}: {name} has no method {entry.get('call')!r}")
-        result = method(*_changed(_arguments(method, entry["with"], number), change))
+        result = method(*_changed(_arguments(method, entry.get("with"), number), change))
         yield Decided(number, entry, line.rstrip(b"\r\n"), result)
 
 
@@ -223,12 +223,13 @@ def _entry(line: bytes, number: int) -> dict[str, Any]:
         raise ValueError(f"line {number}: must be a JSON object: {error}") from error
 
 
-def _arguments(function: Callable[..., Any], values: list[Any], number: int) -> list[Any]:
+def _arguments(function: Callable[..., Any], values: Any, number: int) -> list[Any]:
     """`values` as the types the function is annotated with."""
     parameters = _parameters(getattr(function, "__func__", function))[1:]
-    if len(values) != len(parameters):
+    given = len(cast("list[Any]", values)) if isinstance(values, list) else "no list of"
+    if given != len(parameters):
         names = ", ".join(name for name, _ in parameters)
-        raise ValueError(f"line {number}: {function.__qualname__} takes {names}, got {len(values)} values")
+        raise ValueError(f"line {number}: {function.__qualname__} takes {names}, got {given} values")
     try:
         return [msgspec.convert(value, hint, strict=False) for value, (_, hint) in zip(values, parameters, strict=True)]
     except msgspec.ValidationError as error:

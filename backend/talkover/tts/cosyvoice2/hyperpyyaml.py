@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from talkover.engines import EngineUnavailable
+from talkover.yaml_tree import yaml_tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,8 @@ def parse_hyperpyyaml(text: str, origin: str) -> dict[str, Any]:
     Raises EngineUnavailable for a text that is not YAML.
     """
     try:
-        tree: Any = yaml.load(text, _Loader)
-    except yaml.YAMLError as error:
+        tree: Any = yaml_tree(text, _Loader)
+    except ValueError as error:
         raise EngineUnavailable(f"{origin} cannot be read: {error}") from error
     if not isinstance(tree, dict):
         raise EngineUnavailable(f"{origin}: must be a mapping, got {type(tree).__name__}")

@@ -6,7 +6,6 @@ import hashlib
 import logging
 import os
 import secrets
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,9 +54,12 @@ class FeatureStore:
             with np.load(path, allow_pickle=False) as stored:
                 ids, mel, speaker = stored["speech_ids"], stored["mel"], stored["speaker"]
             os.utime(path)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        except Exception:  # zipfile and NumPy raise whatever they meet in a broken file, SyntaxError among it
             return None
-        if ids.ndim != 1 or mel.ndim != 3 or speaker.ndim != 2:
+        arrays = (ids, mel, speaker)  # NumPy gives the bytes of what is no array
+        if not all(isinstance(array, np.ndarray) for array in arrays) or [a.ndim for a in arrays] != [1, 3, 2]:
+            return None
+        if ids.dtype != np.int32 or not mel.dtype == speaker.dtype == np.float32:
             return None
         return ClipFeatures(tuple(int(number) for number in ids), mel, speaker)
 
