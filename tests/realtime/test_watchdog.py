@@ -256,7 +256,9 @@ def test_a_session_that_raises_once_goes_on_in_its_thread(caplog: pytest.LogCapt
     session = session_thread(Engines(VadThatCannotBeginAnew(), fakes.asr, fakes.llm, fakes.tts), client, Metrics())
     session.start()
     for detection in ("null", '{"type": "server_vad"}'):
-        update = '{"type": "session.update", "session": {"type": "realtime", "audio": {"input": {"turn_detection": %s}}}}'
+        update = (
+            '{"type": "session.update", "session": {"type": "realtime", "audio": {"input": {"turn_detection": %s}}}}'
+        )
         session.inbox.offer_frame(update % detection)
     assert wait_until(lambda: client.has("error"))
     session.inbox.offer_frame('{"type": "input_audio_buffer.clear"}')
