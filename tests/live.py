@@ -14,10 +14,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from talkover.app import asgi_server, create_app
+from talkover.app import create_app
 from talkover.config import load_settings
 from talkover.engines import Engines
 from talkover.realtime.server import RealtimeServer
+from talkover.serving import asgi_server
 
 ROOT = Path(__file__).resolve().parent.parent
 ARTEFACTS = ROOT / "test-artefacts"

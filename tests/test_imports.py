@@ -34,7 +34,21 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("pipeline",),
     ("realtime", "rest"),
     ("recording",),
-    ("app", "observing", "tracing", "top", "cli", "client", "doctor", "talk", "bench", "chaos", "__main__"),
+    (
+        "app",
+        "loading",
+        "serving",
+        "observing",
+        "tracing",
+        "top",
+        "cli",
+        "client",
+        "doctor",
+        "talk",
+        "bench",
+        "chaos",
+        "__main__",
+    ),
 )
 LEVEL = {group: level for level, groups in enumerate(LEVELS) for group in groups}
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -127,11 +127,11 @@ def serve(
     all_overrides += [f"event_log.path={record_events.resolve()}"] if record_events is not None else []
     settings = _settings(config, all_overrides)
 
-    from talkover.app import chosen_engines
-    from talkover.app import serve as serve_app
     from talkover.config import ConfigError
     from talkover.engines import EngineUnavailable
+    from talkover.loading import chosen_engines
     from talkover.registry import unknown_engine
+    from talkover.serving import serve as serve_app
 
     unknown = [unknown_engine(slot, name) for slot, (name, _) in chosen_engines(settings).items()]
     if problems := [problem for problem in unknown if problem is not None]:

@@ -21,10 +21,10 @@ from rich.markup import escape
 
 from talkover.access.exposure import exposure
 from talkover.access.keys import load_keys
-from talkover.app import chosen_engines
 from talkover.config import ConfigError, Settings
 from talkover.engines import Engine, EngineUnavailable
 from talkover.extras import install_command
+from talkover.loading import chosen_engines
 from talkover.models.catalogue import DEFAULT_MODELS, KnownModel, model_called
 from talkover.models.find import local_folder, looks_like_path
 from talkover.registry import ENGINES, PLANNED, EngineEntry, Slot, create_engine

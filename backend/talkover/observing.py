@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from talkover.config import ConfigError, Settings
 from talkover.metrics import Metrics
 from talkover.realtime.event_recorder import EventLogs
-from talkover.realtime.live_sessions import LiveSessions
 from talkover.realtime.observer import MakeObserver
+from talkover.realtime.session_list import SessionList
 from talkover.recording.writer import RecordingWriter
 from talkover.tracing import Tracing
 
@@ -18,7 +18,7 @@ class Observing:
 
     def __init__(self, settings: Settings, engines: Mapping[str, str], metrics: Metrics, max_sessions: int) -> None:
         """`engines`: slot -> name of what fills it. Raises ConfigError."""
-        self.sessions = LiveSessions(metrics, max_sessions, engines)
+        self.sessions = SessionList(metrics, max_sessions, engines)
         tracing = settings.tracing
         self._tracing = None if tracing.exporter == "none" else Tracing(tracing, engines["llm"])
         self._event_logs = _open_event_logs(settings)

@@ -22,10 +22,10 @@ from fakes import LevelVad, ScriptedAsr, ToneTts
 from live import eventually
 from recordings import silence, tone
 from talkover.access.keys import digest_of
-from talkover.app import build_retriever
 from talkover.config import load_settings
 from talkover.engines import Engines
 from talkover.llm.openai_api import create
+from talkover.loading import build_retriever
 from wire import WireClient
 
 MASTER, DESK = "master-key-7f3a9c51", "desk-key-0b8e2d64"

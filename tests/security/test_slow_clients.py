@@ -95,7 +95,7 @@ def test_an_honest_upload_over_a_slow_line_arrives(serve):
 
 
 def test_a_client_that_does_not_take_its_answers_is_dropped(serve, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("talkover.app.WRITE_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("talkover.serving.WRITE_TIMEOUT_S", 0.5)
     server = serve(fake_engines())
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

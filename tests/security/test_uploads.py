@@ -18,10 +18,10 @@ from attacker import Answer, ask, dial, read_answer, request
 from fakes import fake_engines
 from knowledge_files import archive
 from live import InProcessServer
-from talkover.app import build_retriever
 from talkover.config import load_settings
 from talkover.knowledge.loading import load_document
 from talkover.knowledge.unreadable import Unreadable
+from talkover.loading import build_retriever
 from talkover.rest.audio_files import AudioTooLong, UnreadableAudio, read_audio
 from talkover.rest.limits import MAX_UPLOAD_MIB
 

@@ -108,7 +108,7 @@ def searched_index(settings: Settings, n_passages: int) -> tuple[Index, bool]:
 
 
 def serve_documents(port: int, n_passages: int) -> None:
-    from talkover.app import serve
+    from talkover.serving import serve
 
     def build(settings: Settings) -> Engines:
         engines = replace(instant_engines(settings), asr=SpokenAsr())

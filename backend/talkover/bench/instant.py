@@ -96,7 +96,7 @@ def instant_engines(_settings: Settings) -> Engines:
 
 
 def main(port: int) -> None:
-    from talkover.app import serve
+    from talkover.serving import serve
 
     serve(load_settings(overrides=[f"server.port={port}"]), instant_engines)
 

@@ -13,13 +13,14 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from talkover.app import build_engines, serve
 from talkover.bench.instant import instant_engines
 from talkover.chaos.engines import Switch, with_faults
 from talkover.chaos.plan import decode_plan
 from talkover.chaos.system import SystemSwitch
 from talkover.config import Settings, load_settings
 from talkover.engines import Engines
+from talkover.loading import build_engines
+from talkover.serving import serve
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -11,7 +11,7 @@ from fakes import Driver, ScriptedAsr, ScriptedLlm, fake_engines, session_option
 from talkover.messages import ToolFinished
 from talkover.metrics import Metrics, Timeline, TurnMetrics
 from talkover.realtime.actions import Close, RunTool, StopTool
-from talkover.realtime.live_sessions import MAX_TURNS, WINDOW_S, LiveSession, LiveSessions
+from talkover.realtime.session_list import MAX_TURNS, WINDOW_S, ListedSession, SessionList
 from talkover.tools.functions import function_tool
 
 
@@ -23,16 +23,16 @@ class Clock:
         return self.now_s
 
 
-def watched(clock: Clock) -> tuple[LiveSessions, Metrics]:
+def watched(clock: Clock) -> tuple[SessionList, Metrics]:
     metrics = Metrics(8)
-    return LiveSessions(metrics, 8, {"llm": "fake"}, clock), metrics
+    return SessionList(metrics, 8, {"llm": "fake"}, clock), metrics
 
 
 @dataclass
 class WatchedDriver(Driver):
     """A session by hand that is watched."""
 
-    live: LiveSession | None = None
+    live: ListedSession | None = None
 
     def handle(self, happened: Any) -> None:
         assert self.live is not None

@@ -50,10 +50,10 @@ class _Figures:
     """of the last turn that had one"""
 
 
-class LiveSession:
+class ListedSession:
     """Watches one session. Its own thread writes, others read single values."""
 
-    def __init__(self, session_id: str, sessions: LiveSessions, metrics: Metrics, clock: Clock) -> None:
+    def __init__(self, session_id: str, sessions: SessionList, metrics: Metrics, clock: Clock) -> None:
         self.id = session_id
         self._sessions = sessions
         self._metrics = metrics
@@ -153,7 +153,7 @@ class LiveSession:
             self._metrics.tool_seconds.labels(name, outcome).observe(now_s - started_s)
 
 
-class LiveSessions:
+class SessionList:
     """All sessions of a server, and the latencies of its last minutes."""
 
     def __init__(self, metrics: Metrics, max_sessions: int, engines: Mapping[str, str], clock: Clock = time.monotonic):
@@ -164,19 +164,19 @@ class LiveSessions:
         self._clock = clock
         self._started_s = clock()
         self._lock = threading.Lock()
-        self._sessions: dict[str, LiveSession] = {}
+        self._sessions: dict[str, ListedSession] = {}
         self._turns: deque[tuple[float, Mapping[Stage, int]]] = deque(maxlen=MAX_TURNS)
         metrics.watch_states(self.states)
 
-    def observer(self, session_id: str, _options: SessionOptions) -> LiveSession:
-        return LiveSession(session_id, self, self._metrics, self._clock)
+    def observer(self, session_id: str, _options: SessionOptions) -> ListedSession:
+        return ListedSession(session_id, self, self._metrics, self._clock)
 
-    def add(self, session: LiveSession) -> None:
+    def add(self, session: ListedSession) -> None:
         """It has opened."""
         with self._lock:
             self._sessions[session.id] = session
 
-    def forget(self, session: LiveSession) -> None:
+    def forget(self, session: ListedSession) -> None:
         with self._lock:
             self._sessions.pop(session.id, None)
 
@@ -208,7 +208,7 @@ class LiveSessions:
             "process": self._metrics.process(),
         }
 
-    def _open(self) -> list[LiveSession]:
+    def _open(self) -> list[ListedSession]:
         with self._lock:
             return list(self._sessions.values())
 
