@@ -16,7 +16,7 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from talkover.asr.transcription_answer import hypothesis_of
 from talkover.asr.utterance_audio import WholeUtteranceStream
@@ -26,9 +26,6 @@ from talkover.engines import EngineFailed, Hypothesis, IsStale
 from talkover.event_loop import LoopThread, Stale, TooSlow
 from talkover.messages import Samples
 from talkover.openai_endpoint import DEFAULT_KEY_VARIABLE, OPENAI_URL, Endpoint, Retryable, endpoint_at
-
-if TYPE_CHECKING:
-    pass
 
 log = logging.getLogger(__name__)
 
