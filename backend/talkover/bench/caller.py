@@ -44,6 +44,21 @@ class Exchange:
         return asdict(self)
 
 
+def open_scored(
+    url: str, speaker: Loudspeaker, key: str | None, turn_detection: JsonObject | None, extension: Collection[str]
+) -> RealtimeClient:
+    """A session whose user is transcribed, so that it can be scored; `turn_detection` as in `session.update`.
+
+    Raises ServerUnreachable.
+    """
+    client = RealtimeClient(url, speaker, key=key, extension=extension)
+    audio: JsonObject = {"transcription": {"model": "default"}}
+    if turn_detection is not None:
+        audio["turn_detection"] = turn_detection
+    client.send({"type": "session.update", "session": {"audio": {"input": audio}}})
+    return client
+
+
 class Caller:
     """A conversation with a server. `turn_detection` as in `session.update`; None keeps the server's default."""
 
@@ -58,11 +73,7 @@ class Caller:
     ) -> None:
         """Raises ServerUnreachable."""
         self.speaker = Loudspeaker()
-        self.client = RealtimeClient(url, self.speaker, key=key, extension=extension)
-        audio: JsonObject = {"transcription": {"model": "default"}}
-        if turn_detection is not None:
-            audio["turn_detection"] = turn_detection
-        self.client.send({"type": "session.update", "session": {"audio": {"input": audio}}})
+        self.client = open_scored(url, self.speaker, key, turn_detection, extension)
         self.client.wait("session.created", ANSWER_TIMEOUT_S)
         self.microphone = VirtualMicrophone(self.client.append, Room(seed))
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from talkover.audio import OUTPUT_RATE_HZ
-from talkover.bench.caller import SCORED_EXTENSION
+from talkover.bench.caller import SCORED_EXTENSION, open_scored
 from talkover.bench.duplex.observation import Clock, Mark, Observation
 from talkover.bench.duplex.room import EchoRoom
 from talkover.bench.duplex.takes import Echo, Take
-from talkover.client.connection import JsonObject, RealtimeClient, Received
+from talkover.client.connection import JsonObject, Received
 from talkover.client.loudspeaker import Loudspeaker, Stretch, render
 from talkover.client.microphone import Room, Said, VirtualMicrophone
 from talkover.client.recordings import Recording, Span
@@ -82,11 +82,7 @@ class Call:
         seed: int = 0,
     ) -> None:
         self._speaker = Loudspeaker()
-        self._client = RealtimeClient(url, self._speaker, key=key, extension=extension)
-        audio: JsonObject = {"transcription": {"model": "default"}}
-        if turn_detection is not None:
-            audio["turn_detection"] = turn_detection
-        self._client.send({"type": "session.update", "session": {"audio": {"input": audio}}})
+        self._client = open_scored(url, self._speaker, key, turn_detection, extension)
         self._session_id: str = self._client.wait("session.created", TIMEOUT_S).event["session"]["id"]
         room = Room(seed) if echo is None else EchoRoom(echo, self._speaker, seed=seed)
         self._microphone = VirtualMicrophone(self._client.append, room, keep=True)
