@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import pocketsphinx
 
-from talkover.asr.utterance_audio import UtteranceAudio
+from talkover.asr.utterance_audio import WholeUtteranceStream
 from talkover.audio import samples_to_pcm16
 from talkover.bench.asr import measure as measure_engine
 from talkover.bench.figures import Figure, PartResult
@@ -45,34 +45,16 @@ class ShippedModel:
     def close(self) -> None:
         """Nothing to free."""
 
-    def stream(self, language: str | None = None, hint: str = "") -> ShippedModelStream:
-        return ShippedModelStream(self._decoder)
+    def stream(self, language: str | None = None, hint: str = "") -> WholeUtteranceStream:
+        return WholeUtteranceStream(0, self._recognise)
 
-
-class ShippedModelStream:
-    """One utterance, decoded at its end."""
-
-    def __init__(self, decoder: Any) -> None:
-        self._decoder = decoder
-        self._audio = UtteranceAudio()
-
-    def feed(self, samples: Samples) -> Hypothesis | None:
-        self._audio.add(samples)
-        return None
-
-    def partial(self) -> Hypothesis | None:
-        return None
-
-    def finish(self, is_stale: IsStale) -> Hypothesis:
+    def _recognise(self, samples: Samples, _is_stale: IsStale) -> Hypothesis:
         self._decoder.start_utt()
-        self._decoder.process_raw(samples_to_pcm16(self._audio.joined()), False, True)
+        self._decoder.process_raw(samples_to_pcm16(samples), False, True)
         self._decoder.end_utt()
         found = self._decoder.hyp()
         text: str = found.hypstr if found is not None else ""
         return Hypothesis(text, len(text))
-
-    def close(self) -> None:
-        self._audio.clear()
 
 
 def documents_model(folder: Path | None) -> AsrEngine:
