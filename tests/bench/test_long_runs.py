@@ -21,7 +21,7 @@ def sample(at_s: float, memory_mib: float, threads: int = 20, descriptors: int =
 
 
 def exchange(voice_to_voice_ms: float | None) -> Exchange:
-    return Exchange("q", "what", "what", "", voice_to_voice_ms, False, {}, 0.0)
+    return Exchange("q", "what", "what", "", voice_to_voice_ms, None, False, {}, 0.0)
 
 
 def missed(figures: list[Figure]) -> set[str]:

@@ -119,7 +119,9 @@ def test_an_answer_that_went_on_is_not_scored_as_yielding():
 
 
 def level(sessions: int, times_ms: list[float | None], failures: tuple[str, ...] = ()) -> capacity.Level:
-    return capacity.Level(sessions, [exchange(time_ms) for time_ms in times_ms], list(failures), 6.0, 30.0, 0.5)
+    return capacity.Level(
+        sessions, [exchange(time_ms) for time_ms in times_ms], list(failures), cpu_s=6.0, elapsed_s=30.0
+    )
 
 
 def test_the_last_level_before_p95_doubles_is_what_a_core_carries():

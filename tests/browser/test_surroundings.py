@@ -115,7 +115,8 @@ def test_a_broken_connection_is_picked_up_in_the_same_session(visit: Any, serve:
     page.wait("talkover.state.connection.status === 'open'")
     assert page.ask("talkover.state.session.id") == session_id
     page.wait_answered(3)
-    assert " ".join(item["heard"] for item in page.history[1:]).split() == story.split()
+    told = "".join(item["heard"] for item in page.history[1:])
+    assert "".join(told.split()) == "".join(story.split())  # a cut may lie between "Word" and "8"
     assert len(llm.prompts) == 1, "the answer that was cut goes on, no other is made"
 
 

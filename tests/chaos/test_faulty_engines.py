@@ -217,7 +217,8 @@ def test_what_hangs_gives_up_when_it_is_stale_and_what_is_stuck_only_at_the_end(
     asked = iter((False, True))
     list(hanging.respond(Prompt(VICTIM, ()), lambda: next(asked, True)))
     stuck = with_faults(fake_engines(), FaultPlan((EngineFault("llm", "stuck"),)), switch).llm
-    thread = threading.Thread(target=lambda: list(stuck.respond(Prompt(VICTIM, ()), lambda: True)))
+    known_stale = iter((False,))
+    thread = threading.Thread(target=lambda: list(stuck.respond(Prompt(VICTIM, ()), lambda: next(known_stale, True))))
     thread.start()
     thread.join(0.1)
     assert thread.is_alive()

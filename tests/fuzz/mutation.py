@@ -57,11 +57,12 @@ def mutated_json(data: bytes, random: Random, words: tuple[bytes, ...], max_byte
         return mutated(data, random, words, max_bytes)
     for _ in range(random.choice((1, 1, 2, 3))):
         tree = _changed(tree, random, words)
-    if random.random() < 0.02:
-        depth = random.choice((50, 500, 950, 3000))
-        lines[at] = b'{"a":' * depth + json.dumps(tree).encode() + b"}" * depth
-    else:
-        lines[at] = json.dumps(tree).encode()
+    try:
+        line = json.dumps(tree).encode()
+    except RecursionError:  # an input that was made deep, and then deeper
+        return mutated(data, random, words, max_bytes)
+    depth = random.choice((50, 500, 950, 3000)) if random.random() < 0.02 else 0
+    lines[at] = b'{"a":' * depth + line + b"}" * depth
     if random.random() < 0.1:
         lines.insert(at, random.choice(lines))
     changed = b"\n".join(lines)

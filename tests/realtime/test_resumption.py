@@ -199,6 +199,30 @@ def test_words_of_the_rest_count_from_its_beginning():
     assert rest.pieces[0].words == (Word(0, 3, 0.0, 100.0), Word(4, 9, 100.0, 200.0))
 
 
+def test_words_that_were_told_but_have_no_audio_yet_are_in_the_rest():
+    """The client has played all it has, in the middle of a segment: a voice that is slower than speech."""
+    ledger, sent = HeardLedger(), SentAudio()
+    words = (Word(0, 3, 0.0, 100.0), Word(4, 7, 100.0, 200.0))
+    ledger.begin_segment("one two three")
+    for piece in (
+        WireAudio(1, "r", b"", 0.0, "one two three"),
+        WireAudio(1, "r", bytes(1600), 100.0, words=words[:1]),
+        WireAudio(1, "r", bytes(1280), 80.0, words=words[1:]),
+    ):
+        ledger.add_audio(piece.duration_ms, piece.words)
+        sent.add("item", piece, 0.0)
+    for played_ms, heard, left in (
+        (180.0, "one two", "three"),
+        (130.0, "one", "two three"),
+        (0.0, "", "one two three"),
+    ):
+        rest = sent.unheard("item", ledger, played_ms, AudioFormat("pcm", 8000))
+        assert ledger.heard_text(played_ms) == heard
+        assert [piece.text for piece in rest.pieces if piece.text] == [left]
+    rest = sent.unheard("item", ledger, 180.0, AudioFormat("pcm", 8000))
+    assert (rest.duration_ms, rest.cut_chars, rest.cut_ms) == (0.0, 8, 180.0)
+
+
 def test_an_item_that_is_not_kept_has_no_rest():
     ledger, sent = spoken(100.0)
     assert sent.unheard("other", ledger, 0.0, AudioFormat()).pieces == ()

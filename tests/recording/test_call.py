@@ -36,7 +36,7 @@ class Recorded(Driver):
         self.recording = CallRecording("sess_test", notice, self.now_s, AudioFormat())
         super().__post_init__()
 
-    def _handle(self, happened: Any) -> None:
+    def handle(self, happened: Any) -> None:
         assert self.recording is not None
         self.recording.happened(happened, self.now_s)
         actions = self.core.handle(happened, self.now_s)

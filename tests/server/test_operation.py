@@ -138,4 +138,4 @@ def test_a_handshake_that_fails_is_counted_by_why(serve) -> None:
     server: InProcessServer = serve(talking(), environ={"TALKOVER_API_KEY": KEY})
     with pytest.raises(Exception, match="401"), connected(server, "wrong"):
         pass
-    assert prometheus(server)["talkover_sessions_refused_total", "key"] == 1
+    assert prometheus(server)["talkover_sessions_refused_total", "invalid_api_key"] == 1

@@ -17,7 +17,7 @@ from talkover.recording.folder import TRANSCRIPT
 from talkover.recording.transcript import Transcript, decoded
 from wire import WireClient
 
-UTTERANCE = np.concatenate([tone(0.6), silence(1.2)])
+UTTERANCE = np.concatenate([silence(0.6), tone(0.6), silence(1.2)])
 
 
 def stored(path: Path) -> list[Path]:
@@ -43,7 +43,7 @@ def test_a_call_over_the_socket_leaves_sound_and_transcript_and_a_refusal_nothin
     with WireClient(server.ws_url, check=False) as client:
         client.update(s2s={"version": 1, "events": ["recording"], "caller": "+49 30 1234"})
         client.until("s2s.recording.updated")
-        client.say(UTTERANCE)
+        client.say_live(UTTERANCE)
         client.nth("response.done", 2)
         client.read_for(0.3)
     assert eventually(lambda: finished(path) is not None)
@@ -58,7 +58,8 @@ def test_a_call_over_the_socket_leaves_sound_and_transcript_and_a_refusal_nothin
     user, agent = transcript.items
     assert np.abs(sound[user.start_ms * 24 : user.end_ms * 24, 0]).max() > 0.1
     assert np.abs(sound[agent.start_ms * 24 : agent.end_ms * 24, 1]).max() > 0.1
-    assert not np.abs(sound[: user.start_ms * 24, 1]).max()
+    assert user.start_ms > 50  # the onset, and the padding before it
+    assert not np.abs(sound[: user.start_ms * 24, 1]).max(), "the sentence before was not recorded"
     assert oct(folder.stat().st_mode & 0o777) == "0o700"
     assert {oct(file.stat().st_mode & 0o777) for file in folder.iterdir()} == {"0o600"}
     with WireClient(server.ws_url, check=False) as client:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import socket
 import sqlite3
@@ -22,6 +23,9 @@ pytestmark = pytest.mark.slow
 
 STORY = " ".join(f"Word{number} is here." for number in range(60))
 REFUSED = 4404
+DIGESTS = {key: hashlib.sha256(key.encode()).hexdigest() for key in ("mine", "other")}
+KEYS = f"access.keys=[{', '.join(f'{{name = {key!r}, key_sha256 = {digest!r}}}' for key, digest in DIGESTS.items())}]"
+)
 
 
 class Caller(WireClient):
@@ -149,14 +153,15 @@ def test_who_comes_back_before_the_loss_is_noticed_takes_over(serve: Any):
             assert server.realtime.active_sessions == 1
 
 
-@pytest.mark.parametrize("key", ["other", None])
-def test_the_token_is_worth_nothing_without_the_key_of_its_session(serve: Any, key: str | None):
-    """Without a configured key any is let in; the session is still of whoever opened it."""
-    server = story_server(serve)
+def test_the_token_is_worth_nothing_without_the_key_of_its_session(serve: Any):
+    server = story_server(serve, KEYS)
     first = Caller(server.ws_url, key="mine")
     token = first.opt_in()
     first.cut()
-    assert refused(server.ws_url, token, key) == REFUSED
+    assert refused(server.ws_url, token, "other") == REFUSED
+    for key in ("made up", None):
+        with pytest.raises(InvalidStatus, match="401"):
+            Caller(server.ws_url, token, key)
     with Caller(server.ws_url, token, "mine") as second:
         second.until("s2s.session.resumed")
 
@@ -230,7 +235,7 @@ def test_it_is_lost_and_found_again_and_again(serve: Any):
 
 def test_sessions_go_on_in_the_next_process_after_a_shutdown(serve: Any, tmp_path: Path):
     path = f"resume.path={tmp_path / 'calls.sqlite'}"
-    server = story_server(serve, path)
+    server = story_server(serve, path, KEYS)
     client = Caller(server.ws_url, key="mine")
     token = client.opt_in()
     client.ask("Tell me a story.")
@@ -242,7 +247,7 @@ def test_sessions_go_on_in_the_next_process_after_a_shutdown(serve: Any, tmp_pat
     server.__exit__()
     assert client.closed() == (1001, "server shutdown")
     llm = ScriptedLlm("Asked again.")
-    after = serve(fake_engines(llm=llm, tts=ToneTts(ms_per_char=10)), path)
+    after = serve(fake_engines(llm=llm, tts=ToneTts(ms_per_char=10)), path, KEYS)
     assert refused(after.ws_url, token, "other") == REFUSED
     with Caller(after.ws_url, token, "mine") as second:
         resumed = second.until("s2s.session.resumed")

@@ -64,6 +64,9 @@ class SentAudio:
             else:
                 audio = replace(audio, text="", words=())
             pieces.append(audio)
+        for newest in texts:  # told already, but none of its audio that is left has been made
+            told = replace(self._sent[-1].audio, payload=b"", duration_ms=0.0, segment_end=False)
+            pieces.append(replace(told, text=newest.text, words=newest.words))
         if newest is None:
             return Rest(tuple(pieces))
         return Rest(tuple(pieces), newest.cut_chars, newest.cut_ms)

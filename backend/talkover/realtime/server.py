@@ -36,8 +36,6 @@ from talkover.realtime.watchdog import Watchdog
 log = logging.getLogger(__name__)
 
 BETA_PROTOCOL = "openai-beta.realtime-v1"
-REFUSED = {401: "key", 403: "origin"}
-"""status of a failed handshake -> what it is counted under; any other one is the request's fault"""
 TOKEN_REFUSED = (4404, "the session to resume is over, or the token was used; start anew")
 REFUSALS: dict[Reason, str] = {
     "full": "All {sessions} sessions are taken",
@@ -106,7 +104,7 @@ class RealtimeServer:
         """`GET /v1/realtime`, of a client that `talkover.access` has let in."""
         refusal = self._refusal(socket)
         if refusal is not None:
-            self._metrics.sessions_refused_total.labels(REFUSED.get(refusal.status_code, "request")).inc()
+            self._metrics.sessions_refused_total.labels("invalid_request").inc()
             await socket.send_denial_response(refusal)
             return
         token = presented(socket.scope.get("subprotocols", []))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -209,7 +209,11 @@ class CallRecording:
             started_at=datetime.fromtimestamp(self.started_at_s, UTC).isoformat(timespec="milliseconds"),
             duration_ms=_ms(self._taken - base),
             notice=self._notice,
-            items=tuple(item for item in items if self._is_recorded(item, unrecorded_ms)),
+            items=tuple(
+                replace(item, start_ms=max(0, item.start_ms))  # the pre-roll of its first turn is before the recording
+                for item in items
+                if self._is_recorded(item, unrecorded_ms)
+            ),
             unrecorded_ms=unrecorded_ms,
             finished=finished,
             fault=fault,

@@ -68,7 +68,7 @@ def create_api(
 
     # The last one added is the outermost: headers go on every answer, also on those of the layers below.
     app.add_middleware(BodyLimit)
-    app.add_middleware(AccessControl, access=access)
+    app.add_middleware(AccessControl, access=access, metrics=metrics)
     if server.allowed_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -9,6 +9,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from talkover.access.policy import GRANT, Access, Refusal, Request
+from talkover.metrics import Metrics
 from talkover.rest.errors import ApiError
 
 log = logging.getLogger(__name__)
@@ -20,9 +21,10 @@ class AccessControl:
     The page, its documentation and the health probes are open. A refused WebSocket gets its answer before the upgrade.
     """
 
-    def __init__(self, app: ASGIApp, access: Access) -> None:
+    def __init__(self, app: ASGIApp, access: Access, metrics: Metrics) -> None:
         self.app = app
         self.access = access
+        self.metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -31,6 +33,8 @@ class AccessControl:
         decision = self.access.decide(_request(scope))
         if isinstance(decision, Refusal):
             log.debug("refused %s: %s", scope["path"], decision.code)
+            if scope["type"] == "websocket":
+                self.metrics.sessions_refused_total.labels(decision.code).inc()
             await refused(decision).response()(scope, receive, send)
             return
         scope[GRANT] = decision
