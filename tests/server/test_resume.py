@@ -25,7 +25,6 @@ STORY = " ".join(f"Word{number} is here." for number in range(60))
 REFUSED = 4404
 DIGESTS = {key: hashlib.sha256(key.encode()).hexdigest() for key in ("mine", "other")}
 KEYS = f"access.keys=[{', '.join(f'{{name = {key!r}, key_sha256 = {digest!r}}}' for key, digest in DIGESTS.items())}]"
-)
 
 
 class Caller(WireClient):
