@@ -21,6 +21,7 @@ LEFTMOST = (
     "event_loop",
     "log_format",
     "loop_lag",
+    "garbage",
     "spectra",
     "openai_endpoint",
     "process_tree",

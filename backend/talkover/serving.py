@@ -24,6 +24,7 @@ from talkover.access.http_protocol import WRITE_TIMEOUT_S, GuardedHttpProtocol, 
 from talkover.app import create_app
 from talkover.config import ConfigError, Settings
 from talkover.engines import Engines, voice_library
+from talkover.garbage import give_memory_back, keep_what_is_loaded
 from talkover.loading import build_engines, chosen_engines
 from talkover.log_format import configure_logging
 from talkover.loop_lag import watch_loop_lag
@@ -45,7 +46,7 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._app = app
         self._started_at_s = started_at_s
-        self._lag: asyncio.Task[None] | None = None
+        self._chores: tuple[asyncio.Task[None], ...] = ()
         self._drain_s = drain_s
         self._loop: asyncio.AbstractEventLoop | None = None
         self._draining: asyncio.Task[None] | None = None
@@ -68,7 +69,8 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             metrics: Metrics = self._app.state.metrics
-            self._lag = asyncio.create_task(watch_loop_lag(metrics.event_loop_lag_seconds.observe))
+            lag = watch_loop_lag(metrics.event_loop_lag_seconds.observe)
+            self._chores = (asyncio.create_task(lag), asyncio.create_task(give_memory_back()))
             log.info("ready after %.1f s", time.monotonic() - self._started_at_s)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -81,8 +83,8 @@ class _Server(uvicorn.Server):
             if store is not None:
                 store.close()
         await super().shutdown(sockets)
-        if self._lag is not None:
-            self._lag.cancel()
+        for chore in self._chores:
+            chore.cancel()
         await asyncio.to_thread(self._app.state.observing.close)
 
 
@@ -145,6 +147,7 @@ def serve(settings: Settings, build: Callable[[Settings], Engines] = build_engin
         host, port = listener.getsockname()[:2]
         if (warning := exposure(settings, app.state.access.has_keys)) is not None:
             log.warning("%s", warning)
+        keep_what_is_loaded()
         log.info("open %s://%s:%d", scheme, "127.0.0.1" if host in ("0.0.0.0", "::") else host, port)
         asyncio.run(asgi_server(app, settings, started_at_s).serve([listener]))
     finally:

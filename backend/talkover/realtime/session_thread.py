@@ -148,9 +148,10 @@ class SessionThread:
         self._observers = tuple(make(self.id, options) for make in observers)
         self._decisions = None if decision_log is None else DecisionFile(decision_log, self.id)
         self._inner_observers = tuple(one for one in self._observers if isinstance(one, InnerObserver))
+        self._vad = SteadyVad(engines.vad.stream())
         self._core = RealtimeSession(
             options,
-            MeasuredSounds(SteadyVad(engines.vad.stream())),
+            MeasuredSounds(self._vad),
             self._generations["main"],
             self._generations["aside"],
             record=self._record if self._decisions is not None or self._inner_observers else None,
@@ -247,6 +248,7 @@ class SessionThread:
         finally:
             self._metrics.forget_queues(self.id)
             self.stop()
+            self._vad.close()
             for observer in self._observers:
                 observer.closed()
             if self._decisions is not None:
