@@ -14,6 +14,7 @@ LEFTMOST = (
     "audio",
     "metrics",
     "config",
+    "sections",
     "extras",
     "resources",
     "registry",

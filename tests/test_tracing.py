@@ -18,8 +18,8 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from fakes import session_options
 from talkover import tracing
-from talkover.config import TracingSettings
 from talkover.realtime.turn_trace import SpanEvent, TurnSpan
+from talkover.sections.operation import TracingSettings
 from talkover.tracing import MAX_QUEUED_SPANS, Tracing, span_writer
 
 OFFSET_NS = 1_700_000_000_000_000_000

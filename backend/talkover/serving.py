@@ -24,7 +24,7 @@ from talkover.access.http_protocol import WRITE_TIMEOUT_S, GuardedHttpProtocol, 
 from talkover.app import create_app
 from talkover.config import ConfigError, Settings
 from talkover.engines import Engines, voice_library
-from talkover.garbage import give_memory_back, keep_what_is_loaded
+from talkover.garbage import give_memory_back, keep_what_is_loaded, use_few_heaps
 from talkover.loading import build_engines, chosen_engines
 from talkover.log_format import configure_logging
 from talkover.loop_lag import watch_loop_lag
@@ -136,6 +136,7 @@ def serve(settings: Settings, build: Callable[[Settings], Engines] = build_engin
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     configure_logging(settings.server.log_level, settings.server.log_format)
     listener = _bind(settings.server.host, settings.server.port)
+    use_few_heaps()
     engines = build(settings)
     try:
         if (library := voice_library(engines.tts)) is not None:

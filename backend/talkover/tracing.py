@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from talkover import __version__
-from talkover.config import ConfigError, TracingSettings
+from talkover.config import ConfigError
 from talkover.realtime.session_options import SessionOptions
 from talkover.realtime.turn_trace import MAX_REMEMBERED, Emit, Traced, TurnSpan, TurnTracer
+from talkover.sections.operation import TracingSettings
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter

@@ -9,9 +9,9 @@ import pytest
 from fakes import never
 from talkover.agent.call_tools import call_tools
 from talkover.agent.opening_hours import opening_hours
-from talkover.config import AgentSettings
 from talkover.llm.client_tools import meant_call
 from talkover.messages import Prompt
+from talkover.sections.agent import AgentSettings
 from talkover.tools.tool import Tool, ToolContext
 
 HOURS = opening_hours({"mon": ["09:00-18:00"]})

@@ -8,9 +8,10 @@ from fakes import ScriptedLlm, never
 from talkover.agent.desk_responder import DeskResponder, at_desk
 from talkover.agent.opening_hours import opening_hours
 from talkover.agent.say_rules import say_rules
-from talkover.config import AgentSettings, ConfigError
+from talkover.config import ConfigError
 from talkover.engines import LlmCall, LlmFinished, LlmText
 from talkover.messages import Prompt, PromptMessage
+from talkover.sections.agent import AgentSettings
 
 MONDAY = datetime(2026, 11, 23, 10)
 PROMPT = Prompt("Be brief.", (PromptMessage("user", "Hello"),))

@@ -19,8 +19,9 @@ from fakes import LevelVad, ScriptedAsr, fake_engines, never
 from scripted_http import ScriptedRequest, ScriptedServer
 from talkover.asr.openai_api import OpenAiRecognizer, create, endpoint_from
 from talkover.asr.transcription_answer import hypothesis_of, language_code
-from talkover.config import AsrSettings, load_settings
+from talkover.config import load_settings
 from talkover.engines import EngineFailed, Engines, EngineUnavailable, Hypothesis
+from talkover.sections.engines import AsrSettings
 
 KEY = "sk-secret-key-123"
 SECOND = (0.3 * np.sin(np.arange(16_000) * 0.1)).astype(np.float32)

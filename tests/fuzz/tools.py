@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from fuzz.harness import Fuzzer
 from fuzz.mutation import mutated_json
-from talkover.config import ConfigError, OpenapiSettings
+from talkover.config import ConfigError
+from talkover.sections.agent import OpenapiSettings
 from talkover.tools import mcp_client
 from talkover.tools.arguments import ArgumentsRefused, canonical, check, decode
 from talkover.tools.openapi import load_openapi, operations, request_for

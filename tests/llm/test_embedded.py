@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from talkover.config import KnowledgeSettings, Settings
+from talkover.config import Settings
 from talkover.engines import LlmCall, LlmEvent, LlmFinished, LlmSources, LlmText
 from talkover.knowledge.documents import parse_document
 from talkover.llm.embedded import EmbeddedResponder, create, exact_words
@@ -16,6 +16,7 @@ from talkover.llm.knowledge import Library, load_library
 from talkover.llm.resuming import Script
 from talkover.messages import FunctionTool, Prompt, PromptCall, PromptCallOutput, PromptMessage
 from talkover.resources import knowledge_folder
+from talkover.sections.agent import KnowledgeSettings
 
 NOW = datetime(2026, 11, 21, 15, 42)
 INSTRUCTIONS = "You are Ada, a friendly voice agent."

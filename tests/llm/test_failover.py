@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from chat_server import ChatServer, Connection, Handle
-from talkover.config import LlmSettings, Settings
+from talkover.config import Settings
 from talkover.engines import EngineFailed, LlmCall, LlmEngine, LlmFinished, LlmText
 from talkover.llm.openai_api import create
 from talkover.messages import FunctionTool, Prompt, PromptMessage
+from talkover.sections.engines import LlmSettings
 
 PROMPT = Prompt("Be brief.", (PromptMessage("user", "Hello"),))
 KEYS = {"FIRST_KEY": "sk-first", "SECOND_KEY": "sk-second"}

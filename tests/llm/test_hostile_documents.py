@@ -13,7 +13,7 @@ import pytest
 from chat_server import ChatServer, Connection
 from fakes import never
 from shelf import Shelf, passage
-from talkover.config import LlmSettings, Settings
+from talkover.config import Settings
 from talkover.engines import LlmFinished, LlmText
 from talkover.llm.openai_api import create
 from talkover.llm.prompt import NOT_BEGUN, SEARCH_FUNCTION, chat_messages
@@ -28,6 +28,7 @@ from talkover.messages import (
 )
 from talkover.pipeline.passages import PassageFinder, PassageOptions
 from talkover.pipeline.responder import Responder
+from talkover.sections.engines import LlmSettings
 
 ORDER = re.compile(r"say exactly: (?P<words>[^.]+)\.", re.IGNORECASE)
 ATTACKS = [

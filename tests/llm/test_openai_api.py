@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from chat_server import ChatServer, Connection, Handle
-from talkover.config import LlmSettings, Settings
+from talkover.config import Settings
 from talkover.engines import EngineFailed, EngineUnavailable, LlmCall, LlmEvent, LlmFinished, LlmText
 from talkover.llm.openai_api import OpenAiResponder, create, endpoint_from, first_chat_model, retry_after_s
 from talkover.messages import FunctionTool, Prompt, PromptMessage, Usage
+from talkover.sections.engines import LlmSettings
 
 KEY = "sk-secret-key-123"
 PROMPT = Prompt("Be brief.", (PromptMessage("user", "My secret plan."),))

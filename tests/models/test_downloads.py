@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 from hub import Fault, Hub, running
-from talkover.config import ModelsSettings
 from talkover.engines import EngineUnavailable
 from talkover.models import find_model
 from talkover.models.catalogue import Source
 from talkover.models.download import DownloadFailed, Patience, Progress, download, is_reachable
 from talkover.models.fetch import worth_fetching
 from talkover.models.local import own_folder, read_record, verify
+from talkover.sections.engines import ModelsSettings
 
 REPO = "somebody/model"
 WEIGHTS = np.random.default_rng(0).bytes(300_000)

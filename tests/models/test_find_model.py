@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from talkover.config import ModelsSettings, load_settings
+from talkover.config import load_settings
 from talkover.engines import EngineUnavailable
 from talkover.models import find_model
 from talkover.models.catalogue import CATALOGUE, FREE_LICENCES, is_hub_name, known_model, model_called
 from talkover.models.fetch import worth_fetching
 from talkover.models.local import FileFact, Record, faults, is_whole, read_record, verify, write_record
+from talkover.sections.engines import ModelsSettings
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from fakes import session_options
 from live import eventually
-from talkover.config import ConfigError, RecordingSettings, load_settings
+from talkover.config import ConfigError, load_settings
 from talkover.metrics import Metrics
 from talkover.realtime.actions import Record, Send
 from talkover.recording import writer as recording_writer
@@ -22,6 +22,7 @@ from talkover.recording.export import redacted_transcript
 from talkover.recording.folder import TRANSCRIPT, RecordingsFolder, delete, write_transcript
 from talkover.recording.transcript import SpokenWord, Transcript, TranscriptItem, decoded
 from talkover.recording.writer import RecordingWriter
+from talkover.sections.operation import RecordingSettings
 
 NOW_S = 1_800_000_000.0
 

@@ -15,12 +15,13 @@ from fastapi import FastAPI
 from fakes import fake_engines
 from talkover.access.keys import load_keys
 from talkover.access.policy import Access
-from talkover.config import AccessSettings, ServerSettings, Settings
+from talkover.config import Settings
 from talkover.engines import Engines, TtsEngine
 from talkover.metrics import Metrics
 from talkover.registry import create_engine
 from talkover.rest.api import create_api
 from talkover.rest.health import Readiness
+from talkover.sections.operation import AccessSettings, ServerSettings
 
 KEY = "s3cret"
 MakeClient = Callable[..., httpx.Client]

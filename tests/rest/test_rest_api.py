@@ -11,10 +11,10 @@ import pytest
 from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
 
-from talkover.config import ServerSettings
 from talkover.metrics import Metrics
 from talkover.rest.headers import SECURITY_HEADERS
 from talkover.rest.health import Readiness
+from talkover.sections.operation import ServerSettings
 
 
 def error_of(response: httpx.Response) -> dict[str, Any]:

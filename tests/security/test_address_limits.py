@@ -12,7 +12,7 @@ from talkover.access.connections import ConnectionTable
 from talkover.access.keys import Key, digest_of
 from talkover.access.policy import Access, Refusal, Request
 from talkover.access.rates import RateTable
-from talkover.config import AccessSettings, ServerSettings
+from talkover.sections.operation import AccessSettings, ServerSettings
 
 EVERYONE = "access.unlimited_addresses=[]"
 OTHER = "127.0.0.2"

@@ -16,9 +16,9 @@ from talkover.access.keys import Key, digest_of
 from talkover.access.policy import Access, Grant, Refusal, Request
 from talkover.access.usage import DAY_S, KeyUsage
 from talkover.audio import samples_to_pcm16
-from talkover.config import AccessSettings, ServerSettings
 from talkover.realtime.actions import Send
 from talkover.realtime.audio_meter import AudioMeter
+from talkover.sections.operation import AccessSettings, ServerSettings
 from wire import WireClient
 
 DESK = "the-key-of-the-desk"

@@ -16,7 +16,8 @@ from live import InProcessServer
 from talkover.access import keys
 from talkover.access.keys import Key, digest_of, find_key, load_keys, new_key
 from talkover.access.scopes import needed_scope
-from talkover.config import AccessSettings, ConfigError, KeyScope, KeySettings, load_settings
+from talkover.config import ConfigError, load_settings
+from talkover.sections.operation import AccessSettings, KeyScope, KeySettings
 
 MASTER, DESK, READER = "sesame", "the-key-of-the-desk", "the-key-of-prometheus"
 ENDPOINTS: tuple[tuple[str, str, KeyScope], ...] = (

@@ -16,7 +16,8 @@ from fastapi import FastAPI, Header, HTTPException
 from pydantic import BaseModel
 
 from live import eventually
-from talkover.config import ConfigError, OpenapiSettings
+from talkover.config import ConfigError
+from talkover.sections.agent import OpenapiSettings
 from talkover.tools.arguments import ArgumentsRefused
 from talkover.tools.openapi import load_openapi, operations, request_for
 from talkover.tools.tool import Tool, ToolContext, ToolFailed

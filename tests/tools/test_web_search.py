@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from talkover.config import ConfigError, SearchSettings
+from talkover.config import ConfigError
+from talkover.sections.agent import SearchSettings
 from talkover.tools.addresses import AddressRefused, any_address, is_public, public_addresses
 from talkover.tools.http_fetch import FetchFailed, HttpRequest, fetch
 from talkover.tools.search_providers import search_results

@@ -21,11 +21,12 @@ from hypothesis import strategies as st
 from fakes import ToneTts, fake_engines, never
 from scripted_http import ScriptedRequest, ScriptedServer
 from talkover.audio import samples_to_pcm16
-from talkover.config import TtsSettings, load_settings
+from talkover.config import load_settings
 from talkover.engines import EngineFailed, EngineUnavailable
 from talkover.messages import VoiceSettings
 from talkover.registry import create_engine
 from talkover.rest.audio_files import wav_header
+from talkover.sections.engines import TtsSettings
 from talkover.tts.openai_api import OpenAiSpeech, create, endpoint_from
 from talkover.tts.speech_stream import NotSpeech, SpeechDecoder
 from talkover.tts.voice_lists import voices_of

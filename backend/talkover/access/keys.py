@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from talkover.config import AccessSettings, ConfigError, KeyScope, KeySettings
+from talkover.config import ConfigError
+from talkover.sections.operation import AccessSettings, KeyScope, KeySettings
 
 ALL_SCOPES: frozenset[KeyScope] = frozenset(get_args(KeyScope))
 MIN_KEY_CHARS = 16

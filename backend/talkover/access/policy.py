@@ -14,7 +14,7 @@ from talkover.access.keys import Key, find_key
 from talkover.access.rates import RateTable
 from talkover.access.scopes import CLIENT_SECRETS_PATH, PROBES, SOCKET_PATHS, Need, needed_scope
 from talkover.access.usage import DAY_S, KeyUsage
-from talkover.config import AccessSettings, ServerSettings
+from talkover.sections.operation import AccessSettings, ServerSettings
 
 KEY_PROTOCOL = "openai-insecure-api-key."
 GRANT = "talkover.grant"

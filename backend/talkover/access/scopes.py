@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from talkover.config import KeyScope
+from talkover.sections.operation import KeyScope
 
 Need = KeyScope | Literal["nothing", "any"]
 """`nothing`: open to all; `any`: whoever is let in at all"""

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from talkover.agent.opening_hours import OpeningHours, state_sentence
-from talkover.config import AgentSettings
+from talkover.sections.agent import AgentSettings
 from talkover.tools.tool import Tool, ToolContext, ToolResult
 
 HANDOVER = "handover"

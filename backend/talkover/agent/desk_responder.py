@@ -10,9 +10,10 @@ from zoneinfo import ZoneInfo
 
 from talkover.agent.opening_hours import OpeningHours, opening_hours, state_sentence
 from talkover.agent.say_rules import SayFilter, SayRules, say_rules
-from talkover.config import AgentSettings, ConfigError
+from talkover.config import ConfigError
 from talkover.engines import IsStale, LlmCall, LlmEngine, LlmEvent, LlmFinished, LlmText, answers_from_documents
 from talkover.messages import Prompt
+from talkover.sections.agent import AgentSettings
 
 log = logging.getLogger(__name__)
 

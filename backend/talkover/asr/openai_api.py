@@ -21,11 +21,12 @@ from typing import Any
 from talkover.asr.transcription_answer import hypothesis_of
 from talkover.asr.utterance_audio import WholeUtteranceStream
 from talkover.audio import INPUT_RATE_HZ, ms_to_samples, samples_to_pcm16
-from talkover.config import AsrSettings, Settings
+from talkover.config import Settings
 from talkover.engines import EngineFailed, Hypothesis, IsStale
 from talkover.event_loop import LoopThread, Stale, TooSlow
 from talkover.messages import Samples
 from talkover.openai_endpoint import DEFAULT_KEY_VARIABLE, OPENAI_URL, Endpoint, Retryable, endpoint_at
+from talkover.sections.engines import AsrSettings
 
 log = logging.getLogger(__name__)
 

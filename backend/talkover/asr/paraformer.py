@@ -26,10 +26,11 @@ from talkover.asr.streaming_paraformer import StreamingParaformer
 from talkover.asr.tokens import Token, confidence, lowest, written
 from talkover.asr.utterance_audio import UtteranceAudio
 from talkover.audio import INPUT_RATE_HZ
-from talkover.config import AsrSettings, Settings
+from talkover.config import Settings
 from talkover.engines import EngineFailed, EngineUnavailable, Hypothesis, IsStale
 from talkover.messages import Samples
 from talkover.models import find_model
+from talkover.sections.engines import AsrSettings
 
 SecondPass = Literal["always", "unless_confident", "never"]
 

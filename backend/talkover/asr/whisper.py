@@ -21,11 +21,12 @@ from tqdm import tqdm
 from talkover.asr.batching import Batcher
 from talkover.asr.utterance_audio import WholeUtteranceStream
 from talkover.audio import INPUT_RATE_HZ, ms_to_samples
-from talkover.config import AsrSettings, Settings
+from talkover.config import Settings
 from talkover.engines import EngineFailed, EngineUnavailable, Hypothesis, IsStale
 from talkover.messages import Samples
 from talkover.models import find_model
 from talkover.models.catalogue import DEFAULT_MODELS
+from talkover.sections.engines import AsrSettings
 
 tqdm.monitor_interval = 0  # faster-whisper draws a bar for every utterance, hidden, with a thread that never ends
 

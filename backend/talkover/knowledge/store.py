@@ -18,11 +18,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from talkover.config import KnowledgeSettings
 from talkover.engines import EngineFailed
 from talkover.knowledge.documents import Document
 from talkover.knowledge.loading import LOADER_VERSION
 from talkover.resources import cache_folder
+from talkover.sections.agent import KnowledgeSettings
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from talkover.config import EndpointSettings, LlmSettings, Settings
+from talkover.config import Settings
 from talkover.engines import EngineFailed, IsStale, LlmEngine, LlmEvent, LlmFinished
 from talkover.event_loop import LoopThread, Stale, TooSlow
 from talkover.llm.chat_stream import ChatStream, StreamError
@@ -28,6 +28,7 @@ from talkover.llm.prompt import chat_messages, chat_tool_choice, chat_tools
 from talkover.llm.stream_lines import stream_lines
 from talkover.messages import Prompt
 from talkover.openai_endpoint import OPENAI_URL, Endpoint, Retryable, endpoint_at, transport_error
+from talkover.sections.engines import EndpointSettings, LlmSettings
 
 if TYPE_CHECKING:
     from openai import APIStatusError

@@ -33,13 +33,14 @@ from transformers import (
 )
 from transformers.utils.logging import disable_progress_bar
 
-from talkover.config import LlmSettings, Settings
+from talkover.config import Settings
 from talkover.engines import EngineFailed, EngineUnavailable, IsStale, LlmEvent, LlmFinished
 from talkover.llm.model_turns import ModelTurns
 from talkover.llm.prompt import chat_messages, chat_tools
 from talkover.llm.token_text import AnswerText, TokenText
 from talkover.messages import Prompt, Usage
 from talkover.models import find_model
+from talkover.sections.engines import LlmSettings
 
 log = logging.getLogger(__name__)
 

@@ -13,12 +13,13 @@ from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingCo
 from rich.progress import Progress as ProgressBar
 from rich.table import Column, Table
 
-from talkover.config import ConfigError, ModelsSettings, load_settings
+from talkover.config import ConfigError, load_settings
 from talkover.engines import EngineUnavailable
 from talkover.models.catalogue import CATALOGUE, KnownModel, model_called
 from talkover.models.download import Progress
 from talkover.models.find import local_folder, model_folders, pull
 from talkover.models.local import faults, own_folder, read_record, verify
+from talkover.sections.engines import ModelsSettings
 
 USAGE_FAULT = 2
 FAILURE = 1

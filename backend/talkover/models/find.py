@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from talkover.config import ModelsSettings
 from talkover.engines import EngineUnavailable
 from talkover.extras import install_command
 from talkover.models.catalogue import CATALOGUE, KnownModel, Source, model_called
 from talkover.models.download import DownloadFailed, Patience, Progress, download, endpoint_of
 from talkover.models.local import candidate_folders, faults, is_whole, own_folder
 from talkover.resources import cache_folder
+from talkover.sections.engines import ModelsSettings
 
 log = logging.getLogger(__name__)
 

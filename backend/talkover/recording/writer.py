@@ -19,7 +19,6 @@ from typing import Literal
 
 import soundfile
 
-from talkover.config import RecordingSettings
 from talkover.messages import SourcesFound, Transcript
 from talkover.metrics import Metrics
 from talkover.realtime.actions import Action, Heard, Record, Send, Voiced
@@ -28,6 +27,7 @@ from talkover.realtime.session_options import SessionOptions
 from talkover.recording.call import CallRecording, TooFarAhead
 from talkover.recording.folder import RecordingsFolder, delete, open_private, write_transcript
 from talkover.recording.wire_audio import RATE_HZ
+from talkover.sections.operation import RecordingSettings
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,6 @@ from starlette.middleware.cors import CORSMiddleware
 
 from talkover import __version__
 from talkover.access.policy import Access
-from talkover.config import ServerSettings
 from talkover.engines import AsrEngine, Engine, LlmEngine, Retriever, TtsEngine, VadEngine
 from talkover.metrics import Metrics
 from talkover.rest.auth import AccessControl
@@ -25,6 +24,7 @@ from talkover.rest.limits import BodyLimit
 from talkover.rest.speech import speech_router
 from talkover.rest.transcription import transcription_router
 from talkover.rest.voices import voices_router
+from talkover.sections.operation import ServerSettings
 
 
 def create_api(

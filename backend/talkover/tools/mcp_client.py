@@ -24,9 +24,10 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import CONNECTION_CLOSED, CallToolResult, TextContent
 from mcp.types import Tool as McpTool
 
-from talkover.config import ConfigError, McpSettings
+from talkover.config import ConfigError
 from talkover.engines import IsStale
 from talkover.event_loop import LoopThread, Stale, TooSlow
+from talkover.sections.agent import McpSettings
 from talkover.tools.arguments import check
 from talkover.tools.tool import NAME, Tool, ToolContext, ToolFailed, ToolResult
 

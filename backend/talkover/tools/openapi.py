@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
-from talkover.config import ConfigError, OpenapiSettings
+from talkover.config import ConfigError
 from talkover.extras import install_command
+from talkover.sections.agent import OpenapiSettings
 from talkover.tools.arguments import ArgumentsRefused, check
 from talkover.tools.http_fetch import FetchFailed, HttpAnswer, HttpRequest, fetch
 from talkover.tools.tool import NAME, Tool, ToolContext, ToolFailed, ToolResult

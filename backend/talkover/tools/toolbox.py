@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from talkover.config import ConfigError, McpSettings, Settings
+from talkover.config import ConfigError, Settings
 from talkover.extras import install_command
+from talkover.sections.agent import McpSettings
 from talkover.tools.functions import load_functions
 from talkover.tools.openapi import load_openapi
 from talkover.tools.tool import Tool, Toolbox

@@ -16,10 +16,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from talkover.config import ConfigError, SearchSettings
+from talkover.config import ConfigError
 from talkover.engines import IsStale
 from talkover.extras import install_command
 from talkover.messages import Source
+from talkover.sections.agent import SearchSettings
 from talkover.tools.arguments import check
 from talkover.tools.http_fetch import FetchFailed, fetch
 from talkover.tools.search_providers import (

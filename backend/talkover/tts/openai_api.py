@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from talkover.audio import OUTPUT_RATE_HZ, ms_to_samples
-from talkover.config import Settings, TtsSettings
+from talkover.config import Settings
 from talkover.engines import EngineFailed, IsStale, SpeechChunk, Voice
 from talkover.event_loop import LoopThread, Stale, TooSlow
 from talkover.messages import VoiceSettings
 from talkover.openai_endpoint import DEFAULT_KEY_VARIABLE, OPENAI_URL, Endpoint, Retryable, endpoint_at, transport_error
+from talkover.sections.engines import TtsSettings
 from talkover.tts.phrase_cache import PhraseCache
 from talkover.tts.speech_stream import NotSpeech, SpeechDecoder
 from talkover.tts.voice_lists import OPENAI_VOICE_NAMES, voices_of

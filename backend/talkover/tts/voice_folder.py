@@ -22,8 +22,10 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
-from talkover.config import Pronunciation, Section, toml_tree
+from talkover.config import toml_tree
 from talkover.engines import NewVoice, VoiceRefused
+from talkover.sections.engines import Pronunciation
+from talkover.sections.section import Section
 from talkover.tts.language import language_of
 from talkover.tts.voice_clip import MAX_CLIP_BYTES, ClipRefused, VoiceClip, clip_faults, read_clip, wav_bytes
 
