@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import logging
 import sqlite3
 import stat
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from fakes import Driver, ScriptedAsr, ScriptedLlm, ToneTts, fake_engines, wait_until
+from talkover.realtime import resume_token
 from talkover.realtime.journal import Journal, JournalUnavailable, Record
 from talkover.realtime.keeper import KEEP_INTERVAL_S, SessionKeeper
 from talkover.realtime.resume_token import digest, new_token, presented
@@ -112,8 +114,10 @@ def test_who_does_not_come_back_in_time_is_deleted(journal: Open, tmp_path: Path
 
 
 def test_the_file_is_its_owners_and_a_folder_that_cannot_be_made_stops_the_start(journal: Open, tmp_path: Path):
-    journal()
-    assert stat.S_IMODE((tmp_path / "calls.sqlite").stat().st_mode) == 0o600
+    journal().write(record())
+    assert wait_until(lambda: rows(tmp_path) == 1, 2)
+    names = ("calls.sqlite", "calls.sqlite-wal", "calls.sqlite-shm")
+    assert {name: stat.S_IMODE((tmp_path / name).stat().st_mode) for name in names} == dict.fromkeys(names, 0o600)
     (tmp_path / "file").write_text("")
     with pytest.raises(JournalUnavailable, match=r"resume\.path"):
         Journal(tmp_path / "file" / "calls.sqlite", 30, lambda: None)
@@ -182,6 +186,19 @@ def test_a_keeper_keeps_what_has_changed_and_often_enough(journal: Open):
     before = len(written)
     keeper.keep(driver.core, driver.now_s)
     assert not written[before].items, "nothing is written twice"
+
+
+def test_tokens_and_keys_names_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch):
+    compared: list[tuple[bytes, bytes]] = []
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append((one, other))
+        return hmac.compare_digest(one, other)
+
+    monkeypatch.setattr(resume_token, "hmac", type("Counted", (), {"compare_digest": staticmethod(compare)}))
+    assert resume_token.is_same("abc", "abc")
+    assert not resume_token.is_same("abc", "abd")
+    assert compared == [(b"abc", b"abc"), (b"abc", b"abd")]
 
 
 def test_tokens_are_long_random_and_hidden():
