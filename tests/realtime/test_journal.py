@@ -188,7 +188,7 @@ def test_a_keeper_keeps_what_has_changed_and_often_enough(journal: Open):
     assert not written[before].items, "nothing is written twice"
 
 
-def test_tokens_and_keys_names_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch):
+def test_tokens_and_names_of_keys_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch):
     compared: list[tuple[bytes, bytes]] = []
 
     def compare(one: bytes, other: bytes) -> bool:
