@@ -99,9 +99,10 @@ def test_a_recorded_session_decides_the_same_again(call: Path):
     assert recording.ended == "closed"
 
 
-def test_a_log_is_its_owners_alone(call: Path):
+def test_a_log_is_its_owners_alone(call: Path, tmp_path: Path):
     assert stat.S_IMODE(call.stat().st_mode) == 0o600
-    assert stat.S_IMODE(call.parent.stat().st_mode) == 0o700
+    EventLogs(tmp_path / "logs", 1 << 20).close()
+    assert stat.S_IMODE((tmp_path / "logs").stat().st_mode) == 0o700
 
 
 def test_no_audio_is_in_a_log_that_keeps_none(call: Path):

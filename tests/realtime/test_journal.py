@@ -96,8 +96,13 @@ def test_what_is_forgotten_is_not_in_the_files_any_more(journal: Open, tmp_path:
     assert wait_until(lambda: rows(tmp_path) == 1, 2)
     first.forget("sess_1")
     assert wait_until(lambda: rows(tmp_path) == 0 and rows(tmp_path, "items") == 0, 2)
+
+    def is_written() -> bool:
+        return any(b"a secret" in path.read_bytes() for path in tmp_path.iterdir())
+
+    assert wait_until(lambda: not is_written(), 2), "also while the file is in use"
     first.close()
-    assert not any(b"a secret" in path.read_bytes() for path in tmp_path.iterdir())
+    assert not is_written()
 
 
 def test_who_does_not_come_back_in_time_is_deleted(journal: Open, tmp_path: Path):
@@ -111,6 +116,15 @@ def test_who_does_not_come_back_in_time_is_deleted(journal: Open, tmp_path: Path
     assert late.claim(digest("token"), "mine") is not None
     journal(NOW_S + 51)
     assert rows(tmp_path) == 1
+
+
+def test_the_window_of_a_client_ends_though_its_session_could_go_on(journal: Open, tmp_path: Path):
+    first = journal()
+    first.write(record())
+    first.close()
+    journal(NOW_S + 10)
+    assert journal(NOW_S + 41).claim(digest("token"), "mine") is None
+    assert rows(tmp_path) == 0
 
 
 def test_the_file_is_its_owners_and_a_folder_that_cannot_be_made_stops_the_start(journal: Open, tmp_path: Path):
