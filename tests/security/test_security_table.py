@@ -29,9 +29,7 @@ def test_each_rule_names_tests_that_are_there():
         assert named, rule
         file = TESTS
         for name in named:
-            path, _, test = name.rpartition("::") if "::" in name else ("", "", name)
-            if name.endswith(".py"):
-                path, test = name, ""
+            path, _, test = name.rpartition("::")
             file = TESTS / path if path else file
             assert file.is_file(), name
-            assert not test or f"\ndef {test}(" in file.read_text(encoding="utf-8"), f"{name} is not in {file.name}"
+            assert f"\ndef {test}(" in file.read_text(encoding="utf-8"), f"{name} is not in {file.name}"
