@@ -261,7 +261,7 @@ def test_a_packed_answer_is_unpacked_no_further_than_the_limit(web: Web, packing
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert (answer.body, answer.is_cut) == (bytes(1000), True)
-    assert peak < 20 << 20
+    assert peak < 5 << 20
 
 
 def drip(first: bytes, then: bytes, keep_open: Callable[[], bool]) -> tuple[str, threading.Thread]:
