@@ -25,6 +25,13 @@ def test_addresses_and_private_names_reach_a_server_on_the_network(host: str) ->
     assert not LOCAL.allows(host)
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "0.0.0.0:8000", "[::]:8000"])
+def test_the_address_of_all_interfaces_is_no_name_of_an_open_server(host: str) -> None:
+    """Some browsers let pages of the public web send requests to it, and they arrive at this machine."""
+    assert not OPEN.allows(host)
+    assert not LOCAL.allows(host)
+
+
 @pytest.mark.parametrize("rule", [OPEN, KEYED, LOCAL], ids=["open", "keyed", "local"])
 @pytest.mark.parametrize("host", ["localhost", "Localhost.:80", "127.0.0.1", "[::1]:9", "[::ffff:127.0.0.1]", None])
 def test_loopback_always_reaches(rule: HostRule, host: str | None) -> None:

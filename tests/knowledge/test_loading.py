@@ -13,9 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from knowledge_files import W, archive, docx, paragraph, pdf, word_table
+from talkover.knowledge import pdf_file
 from talkover.knowledge.documents import MAX_SENTENCE_WORDS, Document, word_count
 from talkover.knowledge.docx_file import MAX_TEXT_BYTES
 from talkover.knowledge.folder import document_paths
+from talkover.knowledge.html_file import MAX_NODES
 from talkover.knowledge.loading import LOADERS, load_document
 from talkover.knowledge.pdf_file import MAX_SECONDS, load_pdf, without_running_lines
 from talkover.knowledge.unreadable import Unreadable
@@ -208,6 +210,21 @@ def test_a_pdf_that_takes_too_long_is_left_out() -> None:
     times = iter([0.0, 0.0, MAX_SECONDS + 1, MAX_SECONDS + 2])
     with pytest.raises(Unreadable, match="takes more than"):
         load_pdf("slow.pdf", pdf([["One."], ["Two."], ["Three."]]), lambda: next(times))
+
+
+def test_a_pdf_of_too_much_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = pdf([["One line of text."], ["Two."], ["Three."]])
+    monkeypatch.setattr(pdf_file, "MAX_CHARACTERS", 10)
+    with pytest.raises(Unreadable, match="more than 10 characters"):
+        load_pdf("long.pdf", content)
+    monkeypatch.setattr(pdf_file, "MAX_PAGES", 2)
+    with pytest.raises(Unreadable, match="3 pages, more than 2"):
+        load_pdf("thick.pdf", content)
+
+
+def test_a_page_of_too_many_elements_is_left_out() -> None:
+    with pytest.raises(Unreadable, match="more than 200000 elements"):
+        load_document("many.html", b"<p>" + b"<br>" * MAX_NODES)
 
 
 def test_links_out_of_the_folder_are_no_documents(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import dataclasses
 import gzip
 import json
 import logging
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,12 @@ def test_a_recorded_session_decides_the_same_again(call: Path):
     assert b"response.output_audio.delta" in out
     assert b"BargedIn" in out or b"turn_detected" in out
     assert recording.ended == "closed"
+
+
+def test_a_log_is_its_owners_alone(call: Path, tmp_path: Path):
+    assert stat.S_IMODE(call.stat().st_mode) == 0o600
+    EventLogs(tmp_path / "logs", 1 << 20).close()
+    assert stat.S_IMODE((tmp_path / "logs").stat().st_mode) == 0o700
 
 
 def test_no_audio_is_in_a_log_that_keeps_none(call: Path):

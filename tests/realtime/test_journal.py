@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import logging
 import sqlite3
 import stat
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from fakes import Driver, ScriptedAsr, ScriptedLlm, ToneTts, fake_engines, wait_until
+from talkover.realtime import resume_token
 from talkover.realtime.journal import Journal, JournalUnavailable, Record
 from talkover.realtime.keeper import KEEP_INTERVAL_S, SessionKeeper
 from talkover.realtime.resume_token import digest, new_token, presented
@@ -94,8 +96,13 @@ def test_what_is_forgotten_is_not_in_the_files_any_more(journal: Open, tmp_path:
     assert wait_until(lambda: rows(tmp_path) == 1, 2)
     first.forget("sess_1")
     assert wait_until(lambda: rows(tmp_path) == 0 and rows(tmp_path, "items") == 0, 2)
+
+    def is_written() -> bool:
+        return any(b"a secret" in path.read_bytes() for path in tmp_path.iterdir())
+
+    assert wait_until(lambda: not is_written(), 2), "also while the file is in use"
     first.close()
-    assert not any(b"a secret" in path.read_bytes() for path in tmp_path.iterdir())
+    assert not is_written()
 
 
 def test_who_does_not_come_back_in_time_is_deleted(journal: Open, tmp_path: Path):
@@ -111,9 +118,20 @@ def test_who_does_not_come_back_in_time_is_deleted(journal: Open, tmp_path: Path
     assert rows(tmp_path) == 1
 
 
+def test_the_window_of_a_client_ends_though_its_session_could_go_on(journal: Open, tmp_path: Path):
+    first = journal()
+    first.write(record())
+    first.close()
+    journal(NOW_S + 10)
+    assert journal(NOW_S + 41).claim(digest("token"), "mine") is None
+    assert rows(tmp_path) == 0
+
+
 def test_the_file_is_its_owners_and_a_folder_that_cannot_be_made_stops_the_start(journal: Open, tmp_path: Path):
-    journal()
-    assert stat.S_IMODE((tmp_path / "calls.sqlite").stat().st_mode) == 0o600
+    journal().write(record())
+    assert wait_until(lambda: rows(tmp_path) == 1, 2)
+    names = ("calls.sqlite", "calls.sqlite-wal", "calls.sqlite-shm")
+    assert {name: stat.S_IMODE((tmp_path / name).stat().st_mode) for name in names} == dict.fromkeys(names, 0o600)
     (tmp_path / "file").write_text("")
     with pytest.raises(JournalUnavailable, match=r"resume\.path"):
         Journal(tmp_path / "file" / "calls.sqlite", 30, lambda: None)
@@ -182,6 +200,19 @@ def test_a_keeper_keeps_what_has_changed_and_often_enough(journal: Open):
     before = len(written)
     keeper.keep(driver.core, driver.now_s)
     assert not written[before].items, "nothing is written twice"
+
+
+def test_tokens_and_names_of_keys_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch):
+    compared: list[tuple[bytes, bytes]] = []
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append((one, other))
+        return hmac.compare_digest(one, other)
+
+    monkeypatch.setattr(resume_token, "hmac", type("Counted", (), {"compare_digest": staticmethod(compare)}))
+    assert resume_token.is_same("abc", "abc")
+    assert not resume_token.is_same("abc", "abd")
+    assert compared == [(b"abc", b"abc"), (b"abc", b"abd")]
 
 
 def test_tokens_are_long_random_and_hidden():

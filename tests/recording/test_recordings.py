@@ -263,6 +263,7 @@ def test_an_export_as_it_is_and_never_over_another(tmp_path: Path) -> None:
     arguments = ("export", tmp_path / "calls", "--caller", "Ada", "--no-redact", "--to", str(tmp_path / "out"))
     assert run(*arguments)[0] == 0
     (folder,) = stored(tmp_path / "out")
+    assert [oct(path.stat().st_mode & 0o777) for path in (tmp_path / "out", folder)] == ["0o700", "0o700"]
     assert transcript_in(folder) == transcript_in(original)
     assert np.array_equal(soundfile.read(folder / "audio.flac")[0], soundfile.read(original / "audio.flac")[0])
     assert run(*arguments)[0] == 1

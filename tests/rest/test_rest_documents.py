@@ -128,6 +128,11 @@ def test_names_that_are_more_than_a_file_name_are_refused(name: str) -> None:
     assert (refused.value.status, refused.value.param, refused.value.code) == (400, "file", "invalid_name")
 
 
+def test_a_name_is_looked_at_before_the_document(client: httpx.Client) -> None:
+    refused = add(client, "NUL.md")
+    assert (refused.status_code, error_of(refused)["code"]) == (400, "invalid_name")
+
+
 @pytest.mark.parametrize("name", ["../../prices.md", "..\\..\\prices.md", "/etc/prices.md", "%2e%2e%2fprices.md"])
 def test_nothing_is_written_outside_the_folder(client: httpx.Client, tmp_path: Path, name: str) -> None:
     before = {path for path in tmp_path.rglob("*") if path.is_file()}

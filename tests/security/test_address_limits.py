@@ -144,7 +144,19 @@ def test_a_conversation_holds_its_connection_and_gives_it_back(serve):
         assert eventually(lambda: server.open_connections == 0)
 
 
-def test_connections_of_all_addresses_are_bounded():
+def test_connections_of_all_addresses_together_are_bounded(serve):
+    """Also of those that are not counted one by one."""
+    server = serve(fake_engines(), "access.max_connections=3", "access.read_timeout_s=30")
+    held = [dial(server, source) for source in ("127.0.0.1", "127.0.0.2", "127.0.0.3")]
+    assert eventually(lambda: server.open_connections == 3)
+    assert ask(server, "/healthz", source="127.0.0.4").status == 429
+    held.pop().close()
+    assert eventually(lambda: ask(server, "/healthz", source="127.0.0.4").status == 200)
+    for connection in held:
+        connection.close()
+
+
+def test_the_table_of_connections_counts_by_address_and_in_all():
     table = ConnectionTable(2, 3, networks(["10.0.0.0/8"]))
     assert [table.enter(peer) for peer in ("a", "a", "a", "10.0.0.1", "10.0.0.1")] == [True, True, False, True, False]
     assert len(table) == 3

@@ -13,7 +13,7 @@ from attacker import Answer, ask, knock
 from fakes import fake_engines
 from live import InProcessServer
 from talkover.access.client_secrets import ClientSecrets, SecretSession
-from talkover.access.keys import Key, digest_of
+from talkover.access.keys import ALL_SCOPES, Key, digest_of
 from wire import WireClient
 
 DESK, READER = "the-key-of-the-desk", "the-key-of-prometheus"
@@ -29,8 +29,10 @@ SESSION = {
 
 @pytest.fixture
 def server(serve) -> InProcessServer:
+    """With a key that opens everything, of which a secret of it is to have the smallest part."""
+    limits = f"max_sessions = 1, max_client_secrets = 3, scopes = {json.dumps(sorted(ALL_SCOPES))}"
     keys = (
-        f'{{name = "desk", key_sha256 = "{digest_of(DESK).hex()}", max_sessions = 1, max_client_secrets = 3}}, '
+        f'{{name = "desk", key_sha256 = "{digest_of(DESK).hex()}", {limits}}}, '
         f'{{name = "reader", key_sha256 = "{digest_of(READER).hex()}", scopes = ["metrics"]}}'
     )
     return serve(fake_engines(), f"access.keys=[{keys}]")
@@ -166,24 +168,29 @@ def test_it_expires():
 
 
 def test_each_is_new_and_cannot_be_guessed():
-    secrets = ClientSecrets()
-    issued = [secrets.issue(Key("desk", b""), 60, SecretSession(None, None, {}), 0.0) for _ in range(50)]
+    """Not from those before, and not from those of another process."""
+    session = SecretSession(None, None, {})
+    processes = [ClientSecrets() for _ in range(2)]
+    issued = [of_one.issue(Key("desk", b""), 60, session, 0.0) for of_one in processes for _ in range(25)]
     values = {value for value, _ in filter(None, issued)}
     assert len(values) == 50
     assert all(len(value) == 3 + 48 for value in values)
 
 
+def make_without_key(server: InProcessServer, body: object) -> Answer:
+    headers = {"Content-Type": "application/json"}
+    return ask(server, "/v1/realtime/client_secrets", headers, method="POST", body=json.dumps(body).encode())
+
+
 def test_a_server_without_keys_has_them_too(serve):
     """Stock clients in a browser take nothing but what begins with `ek_`."""
     server = serve(fake_engines())
-    made = json.loads(
-        ask(
-            server,
-            "/v1/realtime/client_secrets",
-            {"Content-Type": "application/json"},
-            method="POST",
-            body=json.dumps({"session": SESSION}).encode(),
-        ).body
-    )
+    made = json.loads(make_without_key(server, {"session": SESSION}).body)
     with WireClient(server.ws_url, subprotocols=["realtime", f"openai-insecure-api-key.{made['value']}"]) as page:
         assert page.next()["session"]["instructions"] == "You are a pirate."
+
+
+def test_a_server_without_keys_does_not_keep_them_without_end(serve, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("talkover.access.client_secrets.OPEN_MAX_SECRETS", 3)
+    server = serve(fake_engines())
+    assert [make_without_key(server, {}).status for _ in range(4)] == [200, 200, 200, 429]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import threading
 
+import httpx
 import pytest
+import soundfile
 
 from attacker import ask, knock
 from fakes import fake_engines
@@ -122,6 +125,19 @@ def test_speech_by_rest_counts(serve):
     server = serve(fake_engines(), desk("audio_minutes_per_day = 0.01"))
     assert ask(server, "/v1/audio/speech", BEARER | JSON, method="POST", body=SPEAK).status == 200
     assert ask(server, "/v1/audio/speech", BEARER | JSON, method="POST", body=SPEAK).status == 429
+
+
+def test_transcription_by_rest_counts(serve):
+    server = serve(fake_engines(), desk("audio_minutes_per_day = 0.01"))
+    recording = io.BytesIO()
+    soundfile.write(recording, silence(1.0), 16_000, format="WAV")
+
+    def transcribe() -> int:
+        upload = {"file": ("said.wav", recording.getvalue())}
+        url = f"{server.http_url}/v1/audio/transcriptions"
+        return httpx.post(url, files=upload, headers=BEARER, trust_env=False).status_code
+
+    assert [transcribe(), transcribe()] == [200, 429]
 
 
 def test_the_day_begins_anew_at_midnight():

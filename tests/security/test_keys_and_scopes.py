@@ -30,6 +30,7 @@ ENDPOINTS: tuple[tuple[str, str, KeyScope], ...] = (
     ("POST", "/v1/voices", "voices"),
     ("DELETE", "/v1/voices/x", "voices"),
     ("GET", "/metrics", "metrics"),
+    ("GET", "/v1/sessions", "admin"),
     ("GET", "/v1/what-comes-one-day", "admin"),
 )
 

@@ -58,7 +58,8 @@ def test_probes_are_answered_by_any_name(serve):
 
 def test_a_page_from_elsewhere_gets_no_conversation(serve):
     server = serve(fake_engines())
-    for origin in (f"https://{EVIL}", "null", "http://localhost:3000", "file://"):
+    neighbour = "http://127.0.0.1:3000"  # another server on this machine
+    for origin in (f"https://{EVIL}", "null", "http://localhost:3000", "file://", neighbour):
         answer = knock(server, {"Origin": origin})
         assert (answer.status, answer.code) == (403, "origin_not_allowed"), origin
 

@@ -7,8 +7,10 @@ import socket
 import ssl
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
+import uvicorn.config
 
 from attacker import Answer, ask, read_answer, request
 from fakes import fake_engines
@@ -73,8 +75,22 @@ def test_a_conversation_over_tls(secure: InProcessServer, certificate: tuple[Pat
         assert client.until("response.done")["response"]["status"] == "completed"
 
 
+@pytest.fixture
+def old_openssl(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system whose OpenSSL still speaks everything it ever did."""
+    create = uvicorn.config.create_ssl_context
+
+    def lax(*args: Any, **options: Any) -> ssl.SSLContext:
+        context = create(*args, **options)
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+        return context
+
+    monkeypatch.setattr(uvicorn.config, "create_ssl_context", lax)
+
+
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
-def test_old_versions_of_tls_are_not_spoken(secure: InProcessServer):
+def test_old_versions_of_tls_are_not_spoken(old_openssl: None, secure: InProcessServer):
     with pytest.raises(ssl.SSLError):
         ask_securely(secure, "/healthz", anything(ssl.TLSVersion.TLSv1_1))
     assert ask_securely(secure, "/healthz", anything(ssl.TLSVersion.TLSv1_2)).status == 200

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,18 +15,22 @@ import httpx
 import pytest
 import uvicorn
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 
-from attacker import ask
+from attacker import ask, knock
 from chat_server import ChatServer, Connection
-from fakes import LevelVad, ScriptedAsr, ToneTts
+from fakes import LevelVad, ScriptedAsr, ToneTts, fake_engines, wait_until
 from live import eventually
 from recordings import silence, tone
 from talkover.access.keys import digest_of
-from talkover.config import load_settings
+from talkover.config import McpSettings, load_settings
 from talkover.engines import Engines
 from talkover.llm.openai_api import create
 from talkover.loading import build_retriever
+from talkover.log_format import configure_logging
+from talkover.messages import ToolFinished
+from talkover.pipeline.tool_runner import ToolRunner
+from talkover.tools.tool import Tool, ToolContext, ToolFailed, ToolResult
 from wire import WireClient
 
 MASTER, DESK = "master-key-7f3a9c51", "desk-key-0b8e2d64"
@@ -39,7 +44,10 @@ WORDS = ("Quetzalcoatl", "Ouagadougou", RESULT, "Bartholomew", CALLER, DOCUMENT)
 
 
 def depot() -> FastAPI:
-    """A service that answers its first caller, and repeats the key in its complaint to the next."""
+    """A service that answers its first caller, and repeats the key in its complaint to the next.
+
+    It speaks MCP, too, and there it repeats the arguments in its complaint.
+    """
     service = FastAPI()
     asked: list[str] = []
 
@@ -50,6 +58,24 @@ def depot() -> FastAPI:
         if len(asked) == 1:
             return JSONResponse({"town": RESULT})
         return JSONResponse({"error": f"bad key {request.headers['authorization']}"}, 500)
+
+    @service.post("/mcp", include_in_schema=False)
+    async def mcp(request: Request) -> Response:
+        message = await request.json()
+        reply: dict[str, Any] = {"jsonrpc": "2.0", "id": message.get("id")}
+        match message["method"]:
+            case "initialize":
+                version = message["params"]["protocolVersion"]
+                server = {"name": "depot", "version": "1"}
+                reply["result"] = {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": server}
+            case "tools/list":
+                reply["result"] = {"tools": [{"name": "find", "inputSchema": {"type": "object"}}]}
+            case "tools/call":
+                arguments = message["params"]["arguments"]
+                reply["error"] = {"code": -32602, "message": f"There is no parcel {arguments['name']}."}
+            case _:
+                return Response(status_code=202)
+        return JSONResponse(reply)
 
     return service
 
@@ -148,3 +174,52 @@ def test_a_conversation_leaves_no_word_and_no_key_in_the_log(
     assert "session sess_" in log
     assert [line for line in log.splitlines() for secret in SECRETS if secret in line] == []
     assert [line for line in log.splitlines() for word in WORDS if word.lower() in line.lower()] == []
+
+
+def test_a_server_of_tools_that_quotes_what_it_was_asked_for(depot_url: str, caplog: pytest.LogCaptureFixture):
+    from talkover.tools.mcp_client import load_mcp  # here, because importing it takes a second
+
+    caplog.set_level(logging.INFO)
+    (find,) = load_mcp(McpSettings(name="depot", url=f"{depot_url}/mcp"))
+    with pytest.raises(ToolFailed, match="no parcel Quetzalcoatl"):
+        find.run({"name": "Quetzalcoatl"}, ToolContext("k", time.monotonic() + 10, lambda: False))
+    for close in find.closes:
+        close()
+    assert "MCP server depot: error -32602" in caplog.text
+    assert "Quetzalcoatl" not in caplog.text
+
+
+def test_a_tool_that_trips_over_what_it_was_asked_for(caplog: pytest.LogCaptureFixture):
+    """The key that is missing is the message of a `KeyError`."""
+    caplog.set_level(logging.INFO)
+    parcels: dict[str, ToolResult] = {}
+    finished: list[object] = []
+    tool = Tool("find", "", {"type": "object"}, lambda arguments, _context: parcels[arguments["name"]])
+    runner = ToolRunner(lambda one, _is_stale: finished.append(one), threading.Semaphore(), "test")
+    runner.start(1, tool, {"name": "Quetzalcoatl"}, "k", 10)
+    assert wait_until(lambda: bool(finished), 5)
+    assert isinstance(finished[0], ToolFinished)
+    assert finished[0].failed
+    log = "\n".join(map(logging.Formatter().format, caplog.records))
+    assert "tool find failed with KeyError" in log
+    assert Path(__file__).name in log, "where it tripped"
+    assert "Quetzalcoatl" not in log
+
+
+def test_a_secret_in_an_address_is_not_in_the_log(serve: Any, caplog: pytest.LogCaptureFixture):
+    """Some clients put their key there; a line for every request is what servers log as they come."""
+    levels = {name: logging.getLogger(name).level for name in ("httpx", "httpx2", "uvicorn.error")}
+    configure_logging("info", "text")  # as a server that starts does
+    caplog.set_level(logging.INFO)
+    try:
+        server = serve(fake_engines(), environ={"TALKOVER_API_KEY": MASTER})
+        for path in ("/v1/realtime", "/v1/models", "/", "/nowhere"):
+            asked = f"{path}?api_key={MASTER}"
+            assert ask(server, asked, {"Authorization": f"Bearer {MASTER}"}).status in (200, 404, 426)
+            assert knock(server, {"Authorization": f"Bearer {MASTER}"}, path=asked).status in (101, 404)
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+    log = "\n".join(map(logging.Formatter().format, caplog.records))
+    assert "session sess_" in log
+    assert MASTER not in log

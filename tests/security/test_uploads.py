@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import socket
 import tracemalloc
 import zlib
 from collections.abc import Iterator
@@ -13,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from websockets.exceptions import ConnectionClosed
 
 from attacker import Answer, ask, dial, read_answer, request
 from fakes import fake_engines
-from knowledge_files import archive
+from knowledge_files import W, archive
 from live import InProcessServer
 from talkover.config import load_settings
 from talkover.knowledge.loading import load_document
@@ -24,6 +26,8 @@ from talkover.knowledge.unreadable import Unreadable
 from talkover.loading import build_retriever
 from talkover.rest.audio_files import AudioTooLong, UnreadableAudio, read_audio
 from talkover.rest.limits import MAX_UPLOAD_MIB
+from talkover.tts.voice_clip import ClipRefused, read_clip
+from wire import WireClient
 
 BOUNDARY = "x" * 20
 ROOM_MB = 400
@@ -141,6 +145,16 @@ def test_frames_are_not_unpacked(serve):
         assert "sec-websocket-extensions" not in answer.headers
 
 
+def test_a_frame_in_pieces_is_no_larger_than_one_in_one(serve):
+    """Each piece is within the limit, and the end never comes."""
+    server = serve(fake_engines(), "server.max_frame_mib=1")
+    with WireClient(server.ws_url) as client:
+        client.next()
+        with suppress(ConnectionClosed):
+            client.connection.send("a" * (300 << 10) for _ in range(8))
+        assert client.closed()[0] == 1009
+
+
 @pytest.mark.usefixtures("peak_mb")
 def test_a_word_document_that_unpacks_to_gigabytes_is_refused():
     bomb = archive({"word/document.xml": b"<w/>", **{f"word/media/{at}.bin": bytes(50 << 20) for at in range(5)}})
@@ -158,6 +172,37 @@ def test_an_archive_that_lies_about_its_size_is_refused():
         load_document("bomb.docx", lying)
 
 
+def test_a_word_document_with_a_picture_elsewhere_makes_nobody_fetch_it():
+    """Its address could be one inside of the network, or a file of the server."""
+    office = "http://schemas.openxmlformats.org"
+    drawing = f"{office}/drawingml/2006"
+    picture = '<wp:inline><a:graphic><a:graphicData><pic:pic><pic:blipFill><a:blip r:link="away"/></pic:blipFill>'
+    picture += "</pic:pic></a:graphicData></a:graphic></wp:inline>"
+    words = "<w:r><w:t>Have a look.</w:t></w:r>"
+    spaces = f'xmlns:w="{W}" xmlns:a="{drawing}/main" xmlns:pic="{drawing}/picture" '
+    spaces += f'xmlns:wp="{drawing}/wordprocessingDrawing" xmlns:r="{office}/officeDocument/2006/relationships"'
+    with socket.create_server(("127.0.0.1", 0)) as elsewhere:
+        elsewhere.settimeout(0.2)
+        address = f"http://127.0.0.1:{elsewhere.getsockname()[1]}/inside.png"
+        relation = f'Id="away" Type="{office}/officeDocument/2006/relationships/image" Target="{address}"'
+        document = archive(
+            {
+                "word/document.xml": f"<w:document {spaces}><w:body><w:p>{words}<w:r><w:drawing>{picture}</w:drawing>"
+                "</w:r></w:p></w:body></w:document>",
+                "word/_rels/document.xml.rels": f'<Relationships xmlns="{office}/package/2006/relationships">'
+                f'<Relationship {relation} TargetMode="External"/></Relationships>',
+            }
+        )
+        socket.setdefaulttimeout(0.5)  # for whoever does fetch it
+        try:
+            (section,) = load_document("look.docx", document).sections
+        finally:
+            socket.setdefaulttimeout(None)
+        assert section.sentences[0].text == "Have a look."
+        with pytest.raises(TimeoutError):
+            elsewhere.accept()
+
+
 @pytest.mark.usefixtures("peak_mb")
 def test_a_pdf_whose_page_unpacks_to_more_than_the_memory_is_refused():
     bomb = pdf_bomb(200)
@@ -173,6 +218,16 @@ def test_long_audio_in_a_small_file_stops_at_the_limit(container: str):
     assert len(bomb) < 1 << 20
     with pytest.raises(AudioTooLong):
         read_audio(bomb, max_duration_s=10)
+
+
+def test_a_clip_for_a_voice_is_unpacked_no_further_than_it_may_be_long():
+    bomb = audio(np.zeros(16_000 * 600, np.int16), 16_000, "FLAC")
+    tracemalloc.start()
+    with pytest.raises(ClipRefused):
+        read_clip(bomb)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10 << 20
 
 
 @pytest.mark.usefixtures("peak_mb")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import socket
@@ -17,6 +18,8 @@ from websockets.exceptions import InvalidStatus
 
 from fakes import ScriptedAsr, ScriptedLlm, ToneTts, fake_engines
 from live import InProcessServer, eventually
+from talkover.realtime.live_session import LiveSession
+from talkover.realtime.resume_token import digest
 from wire import Event, WireClient
 
 pytestmark = pytest.mark.slow
@@ -113,6 +116,18 @@ def test_a_token_is_used_once(serve: Any):
         assert refused(server.ws_url, token) == REFUSED
         second.ask("Still there?")
         assert second.until("response.done", 30)["response"]["status"] == "completed"
+
+
+def test_a_token_is_worthless_from_the_moment_it_was_presented():
+    """Not only once the session has given out the next."""
+
+    async def present_twice() -> list[bool]:
+        live = LiveSession("desk", 1, 30.0, lambda _: None)
+        offer = live.offer()
+        assert offer is not None
+        return [live.admits(digest(offer.token), "desk") for _ in range(2)]
+
+    assert asyncio.run(present_twice()) == [True, False]
 
 
 def test_of_two_that_race_one_comes_back(serve: Any):

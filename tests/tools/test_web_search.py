@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import threading
 import time
+import tracemalloc
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -164,8 +167,42 @@ def test_addresses_of_the_internet_are_public(address: str) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "2130706433", "0x7f.1"])
 def test_nothing_is_fetched_from_the_own_machine(host: str) -> None:
-    with pytest.raises(FetchFailed):
+    with pytest.raises(FetchFailed, match="not one of the public internet"):
         PageReader(1000).text(f"http://{host}/", time.monotonic() + 5, lambda: False)
+
+
+def test_a_name_with_one_address_inside_is_refused_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 80)) for address in ("8.8.8.8", "127.0.0.1")]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: answers)
+    with pytest.raises(AddressRefused, match="not one of the public internet"):
+        public_addresses("both.example", 80)
+
+
+def test_the_connection_goes_to_the_address_that_was_judged(web: Web) -> None:
+    """Were the name looked up once more, its name server could answer with another address (DNS rebinding)."""
+    judged: list[str] = []
+    web.put("/open", ARTICLE, kind="text/plain")
+
+    def resolve(host: str, _port: int) -> list[tuple[str, int]]:
+        judged.append(host)
+        return [("127.0.0.1", web.server_address[1])]
+
+    text = PageReader(1 << 20, resolve).text("http://nowhere.invalid/open", time.monotonic() + 5, lambda: False)
+    assert text == ARTICLE.strip()
+    assert judged == ["nowhere.invalid", "nowhere.invalid"], "once for robots.txt, once for the page"
+
+
+def test_a_key_does_not_follow_a_redirect_to_another_server(web: Web) -> None:
+    port = web.server_address[1]
+    web.put("/away", "", 302, location=f"http://localhost:{port}/there")
+    web.put("/back", "", 302, location="/there")
+    web.put("/there", ARTICLE, kind="text/plain")
+    for path, arrives in (("/back", True), ("/away", False)):
+        request = HttpRequest(f"{web.url}{path}", headers={"Authorization": "Bearer secret", "X-Key": "secret"})
+        fetch(request, until_s=time.monotonic() + 5, is_stale=lambda: False, max_redirects=1)
+        _, last, headers = web.visits[-1]
+        assert last == "/there"
+        assert ("secret" in str(headers)) is arrives, path
 
 
 def test_only_ports_of_web_pages_are_visited() -> None:
@@ -214,6 +251,18 @@ def test_an_endless_answer_is_cut(web: Web) -> None:
     web.put("/long", b"x" * 500_000, kind="text/plain")
     answer = fetch(HttpRequest(f"{web.url}/long"), until_s=time.monotonic() + 5, is_stale=lambda: False, max_bytes=1000)
     assert (len(answer.body), answer.is_cut) == (1000, True)
+
+
+@pytest.mark.parametrize("packing", ["gzip", "deflate"])
+def test_a_packed_answer_is_unpacked_no_further_than_the_limit(web: Web, packing: str) -> None:
+    bomb = (gzip if packing == "gzip" else zlib).compress(bytes(50 << 20), 9)
+    web.put("/bomb", bomb, kind="text/plain", **{"content-encoding": packing})
+    tracemalloc.start()
+    answer = fetch(HttpRequest(f"{web.url}/bomb"), until_s=time.monotonic() + 5, is_stale=lambda: False, max_bytes=1000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (answer.body, answer.is_cut) == (bytes(1000), True)
+    assert peak < 5 << 20
 
 
 def drip(first: bytes, then: bytes, keep_open: Callable[[], bool]) -> tuple[str, threading.Thread]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -57,8 +58,11 @@ class ToolRunner:
             finished = ToolFinished(run_id, result.output, sources=result.sources, signal=result.signal)
         except ToolFailed as error:
             finished = ToolFinished(run_id, failure_output(str(error)), failed=True)
-        except Exception:
-            log.exception("tool %s failed", tool.name)
+        except Exception as error:
+            # not its message: `KeyError` and others quote arguments, which are what somebody said
+            where = "".join(traceback.format_tb(error.__traceback__)).rstrip()
+            log.error("tool %s failed with %s, at\n%s", tool.name, type(error).__name__, where)
+            log.debug("tool %s", tool.name, exc_info=error)
             finished = ToolFinished(run_id, failure_output(BROKEN), failed=True)
         finally:
             self._slots.release()

@@ -7,6 +7,7 @@ keep up, the recording stops with a line in the server's log and the session goe
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import threading
 import zlib
@@ -37,7 +38,7 @@ class EventLogs:
 
     def __init__(self, folder: Path, max_bytes: int, with_audio: bool = False) -> None:
         """`max_bytes`: of one session, before compression. Raises OSError when there can be no such folder."""
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = folder
         self._max_bytes = max_bytes
         self._with_audio = with_audio
@@ -77,7 +78,10 @@ class EventLogs:
 
 
 class _LogFile:
-    """One gzip file, opened with the first write; all of it in the writing thread but `failed`."""
+    """One gzip file, opened with the first write and readable by its owner only: it holds what was said.
+
+    All of it in the writing thread but `failed`.
+    """
 
     def __init__(self, path: Path, session_id: str) -> None:
         self.failed = False
@@ -97,7 +101,7 @@ class _LogFile:
         if self.failed:
             return
         try:
-            self._file = self._file or self._path.open("xb")
+            self._file = self._file or os.fdopen(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
             self._file.write(packed)
             self._file.flush()
             if last:

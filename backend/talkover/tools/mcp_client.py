@@ -111,7 +111,7 @@ class McpServer:
         except Stale:
             raise ToolFailed("It was called off.") from None
         except Exception as error:  # whatever a server or its transport makes of a request
-            log.warning("MCP server %s: %s", name, _first_line(error))
+            log.warning("MCP server %s: %s", name, _for_log(error))
             raise ToolFailed(f"The server {name} could not do it: {_first_line(error)}.") from None
 
     async def _connected(self) -> Client:
@@ -132,7 +132,7 @@ class McpServer:
                 await asyncio.Event().wait()
         except Exception as error:
             if ready.done():
-                log.warning("MCP server %s: the connection broke: %s", self._settings.name, _first_line(error))
+                log.warning("MCP server %s: the connection broke: %s", self._settings.name, _for_log(error))
             else:
                 ready.set_exception(error)
                 ready.exception()  # seen, also when every call that waited for it has given up
@@ -202,7 +202,17 @@ def _tool(server: McpServer, tool: McpTool, confirm: str) -> Tool:
 
 def _first_line(error: BaseException) -> str:
     """The innermost of grouped exceptions, in one line."""
+    lines = str(_innermost(error)).splitlines()
+    return lines[0][:200] if lines else type(_innermost(error)).__name__
+
+
+def _for_log(error: BaseException) -> str:
+    """The same without the words of a server, which may quote arguments."""
+    inner = _innermost(error)
+    return f"error {inner.error.code}" if isinstance(inner, MCPError) else _first_line(inner)
+
+
+def _innermost(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup) and error.exceptions:
         error = error.exceptions[0]
-    lines = str(error).splitlines()
-    return lines[0][:200] if lines else type(error).__name__
+    return error
