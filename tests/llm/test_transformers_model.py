@@ -15,11 +15,12 @@ needs_transformers()
 
 import torch  # noqa: E402
 
-from talkover.config import LlmSettings, Settings  # noqa: E402
+from talkover.config import Settings  # noqa: E402
 from talkover.engines import EngineFailed, EngineUnavailable, LlmCall, LlmEvent, LlmFinished, LlmText  # noqa: E402
 from talkover.llm.prompt import SEARCH_FUNCTION  # noqa: E402
 from talkover.llm.transformers_model import KEPT_CONVERSATIONS, TransformersResponder, create  # noqa: E402
 from talkover.messages import FunctionTool, Prompt, PromptMessage, Source  # noqa: E402
+from talkover.sections.engines import LlmSettings  # noqa: E402
 
 HELLO = Prompt("Be brief.", (PromptMessage("user", "Hello."),), max_output_tokens=12)
 
