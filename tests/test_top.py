@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from io import StringIO
 from typing import Any
 
+import pytest
 from rich.console import Console
 
-from talkover.top import drawn, plain, seen
+from talkover.top import ServerSilent, drawn, plain, read_snapshot, seen
 
 
 def snapshot(**changes: Any) -> dict[str, Any]:
@@ -53,6 +55,20 @@ def test_what_a_platform_does_not_tell_is_a_dash() -> None:
     line = plain(seen(snapshot(process=unknown), snapshot(process=unknown, uptime_s=90.0)))
     assert line.endswith("cpu=-% memory_mib=-")
     assert "files -" in picture(process=unknown)
+
+
+def test_load_that_begins_to_be_told_is_known_at_the_look_after() -> None:
+    silent = snapshot(uptime_s=90.0, process=snapshot()["process"] | {"cpu_s": None})
+    assert seen(snapshot(), silent).cpu_percent is None
+    assert seen(snapshot(uptime_s=101.0), snapshot()).cpu_percent == 0
+
+
+def test_an_answer_is_shown_or_told_to_be_another_versions() -> None:
+    assert read_snapshot(json.dumps(snapshot()).encode()) == snapshot()
+    without_process = {key: value for key, value in snapshot().items() if key != "process"}
+    for answer in (b"", b"<html>", b"[]", b'{"data": 5}', json.dumps(without_process).encode(), b"[" * 5000, b"\xff"):
+        with pytest.raises(ServerSilent, match="another version"):
+            read_snapshot(answer)
 
 
 def test_the_picture_has_sessions_latencies_queues_and_engines() -> None:

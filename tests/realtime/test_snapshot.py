@@ -253,6 +253,9 @@ def test_what_is_damaged_or_of_another_version_is_refused():
     snapshot = driver.core.snapshot(driver.now_s)
     with pytest.raises(SnapshotUnreadable):
         decode(b"{}", [])
+    for damaged in (b'{"session_id": "\xff"}', b'{"x": ' + b"[" * 5000):
+        with pytest.raises(SnapshotUnreadable):
+            decode(damaged, [])
     with pytest.raises(SnapshotUnreadable, match="version 2"):
         decode(encode(replace(snapshot.state, version=2)), [])
     with pytest.raises(SnapshotUnreadable):

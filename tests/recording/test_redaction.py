@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fuzz.harness import cpu_limit
 from talkover.recording.redaction import masked, redacted
 
 
@@ -62,6 +63,14 @@ def test_numbers_and_addresses_are_masked(said: str, shown: str):
 )
 def test_what_is_no_number_worth_masking_stays(said: str):
     assert redacted(said) == said
+
+
+@pytest.mark.parametrize(
+    "unit", ["adot", "a b ", "a.", "aa-", "a ", "@a", " at a b c ", "j o h n ", "1 ", "a" + " " * 50]
+)
+def test_the_time_taken_grows_with_the_length_and_no_faster(unit: str):
+    with cpu_limit(5.0):
+        masked(unit * (40_000 // len(unit)))
 
 
 @pytest.mark.parametrize("said", ["B R A V O", "call for to ate", "Ada Lovelace, Elm Street"])

@@ -162,5 +162,5 @@ def decode(state: bytes, items: Iterable[bytes]) -> Snapshot:
         if read.version != VERSION:
             raise SnapshotUnreadable(f"version {read.version} is stored, {VERSION} is read")
         return Snapshot(read, tuple(kept[item_id] for item_id in read.order))
-    except (msgspec.MsgspecError, KeyError) as error:
+    except (ValueError, KeyError, RecursionError) as error:
         raise SnapshotUnreadable(str(error)) from error
