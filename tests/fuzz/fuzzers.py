@@ -18,6 +18,7 @@ MODULES = {
     "fuzz.logs": ("decision_log", "event_log"),
     "fuzz.recordings": ("kept_session", "recording_transcript", "redaction"),
     "fuzz.door": ("requests", "client_secrets"),
+    "fuzz.connections": ("connection_bytes",),
     "fuzz.processes": ("worker_frames", "fault_plan", "sessions_top"),
     "fuzz.weights": ("cosyvoice_yaml", "checkpoints", "voice_features", "onnx"),
 }
