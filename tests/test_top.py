@@ -88,6 +88,11 @@ def test_the_picture_has_sessions_latencies_queues_and_engines() -> None:
         assert words in shown
 
 
+def test_no_name_is_taken_for_markup() -> None:
+    stages = {"[/]": {"n": 1, "p50_ms": 2, "p95_ms": 3}}
+    assert "[/]" in picture(latency={"window_s": 300.0, "turns": 1, "stages": stages})
+
+
 def test_more_sessions_than_lines_are_counted() -> None:
     shown = picture(max_rows=1)
     assert "sess_1" not in shown

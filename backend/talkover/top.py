@@ -179,7 +179,7 @@ def _latencies(snapshot: Snapshot) -> Table:
     for name in ("p50, ms", "p95, ms", "n"):
         table.add_column(name, justify="right")
     for stage, figures in latency["stages"].items():
-        table.add_row(stage.replace("_", " "), *(str(figures[name]) for name in ("p50_ms", "p95_ms", "n")))
+        table.add_row(escape(stage.replace("_", " ")), *(str(figures[name]) for name in ("p50_ms", "p95_ms", "n")))
     return table
 
 
