@@ -39,6 +39,7 @@ from talkover.recording.redaction import masked, redacted
         ("j o h n at example dot com", "[e-mail]"),
         ("schreiben Sie an anna punkt meier at beispiel punkt de", "schreiben Sie an [e-mail]"),
         ("邮箱是 zhang 艾特 example 点 com", "邮箱是 [e-mail]"),
+        ("点zhang艾特example点com", "点[e-mail]"),
         ("es ana arroba ejemplo punto es", "es [e-mail]"),
     ],
 )

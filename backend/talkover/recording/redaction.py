@@ -86,7 +86,7 @@ _DOT = r"(?:dot|point|punkt|punto|point|点|點)"
 _PART = r"(?:(?!艾特|圈a|[点點]|下划线)[^\W_])++"
 _IN_LOCAL = rf"(?:{_DOT}|underscore|unterstrich|guion bajo|dash|minus|hyphen|plus|bindestrich|下划线|-|_|\.)"
 _SPOKEN_EMAIL = re.compile(
-    rf"(?<![^\W_])(?:(?:\b[^\W_]\b[\s,\-]*+){{1,64}}+|{_PART}(?:\s*{_IN_LOCAL}\s*{_PART}){{0,16}})"
+    rf"(?:(?<![^\W_])|(?<=[点點]))(?:(?:\b[^\W_]\b[\s,\-]*+){{1,64}}+|{_PART}(?:\s*{_IN_LOCAL}\s*{_PART}){{0,16}})"
     rf"\s*{_AT}\s*(?!(?:the|a|an|this|that|der|die|das)\b){_PART}(?:[\s\-]{_PART}){{0,2}}?(?:\s*(?:{_DOT}|\.)\s*{_PART})+",
     re.IGNORECASE,
 )
