@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from io import StringIO
 from typing import Any
 
+import pytest
 from rich.console import Console
 
-from talkover.top import drawn, plain, seen
+from talkover.top import ServerSilent, drawn, plain, read_snapshot, seen
 
 
 def snapshot(**changes: Any) -> dict[str, Any]:
@@ -55,6 +57,20 @@ def test_what_a_platform_does_not_tell_is_a_dash() -> None:
     assert "files -" in picture(process=unknown)
 
 
+def test_load_that_begins_to_be_told_is_known_at_the_look_after() -> None:
+    silent = snapshot(uptime_s=90.0, process=snapshot()["process"] | {"cpu_s": None})
+    assert seen(snapshot(), silent).cpu_percent is None
+    assert seen(snapshot(uptime_s=101.0), snapshot()).cpu_percent == 0
+
+
+def test_an_answer_is_shown_or_told_to_be_another_versions() -> None:
+    assert read_snapshot(json.dumps(snapshot()).encode()) == snapshot()
+    without_process = {key: value for key, value in snapshot().items() if key != "process"}
+    for answer in (b"", b"<html>", b"[]", b'{"data": 5}', json.dumps(without_process).encode(), b"[" * 5000, b"\xff"):
+        with pytest.raises(ServerSilent, match="another version"):
+            read_snapshot(answer)
+
+
 def test_the_picture_has_sessions_latencies_queues_and_engines() -> None:
     shown = picture()
     for words in (
@@ -70,6 +86,11 @@ def test_the_picture_has_sessions_latencies_queues_and_engines() -> None:
         assert words in shown
     for words in ("llm [qwen]", "recognizer 3", "cpu 20 %", "memory 256 MiB", "7 turns of the last 5 minutes"):
         assert words in shown
+
+
+def test_no_name_is_taken_for_markup() -> None:
+    stages = {"[/]": {"n": 1, "p50_ms": 2, "p95_ms": 3}}
+    assert "[/]" in picture(latency={"window_s": 300.0, "turns": 1, "stages": stages})
 
 
 def test_more_sessions_than_lines_are_counted() -> None:

@@ -6,10 +6,12 @@ import json
 import sys
 import time
 from dataclasses import dataclass
-from typing import Annotated, Any, cast
+from http.client import HTTPException
+from typing import Annotated, Literal, TypedDict
 from urllib.error import HTTPError, URLError
 from urllib.request import ProxyHandler, Request, build_opener
 
+import msgspec
 import typer
 from rich.console import Console, Group
 from rich.live import Live
@@ -21,7 +23,47 @@ TIMEOUT_S = 5.0
 MAX_ANSWER_BYTES = 4 << 20
 STATE_STYLES = {"listening": "green", "thinking": "yellow", "speaking": "cyan"}
 
-Snapshot = dict[str, Any]
+
+class _Session(TypedDict):
+    id: str
+    age_s: float
+    state: Literal["listening", "thinking", "speaking"]
+    responses: int
+    interruptions: int
+    errors: int
+    voice_to_voice_ms: int | None
+
+
+class _Figures(TypedDict):
+    n: int
+    p50_ms: int
+    p95_ms: int
+
+
+class _Latency(TypedDict):
+    window_s: float
+    turns: int
+    stages: dict[str, _Figures]
+
+
+class _Process(TypedDict):
+    cpu_s: float | None
+    resident_bytes: float | None
+    open_files: float | None
+    threads: float
+
+
+class Snapshot(TypedDict):
+    """What of `GET /v1/sessions` is shown; see `SessionList.snapshot`."""
+
+    data: list[_Session]
+    max_sessions: int
+    waiting: int
+    uptime_s: float
+    engines: dict[str, str]
+    queues: dict[str, int]
+    latency: _Latency
+    process: _Process
 
 
 class ServerSilent(Exception):
@@ -42,24 +84,33 @@ def fetch(url: str, key: str | None) -> Snapshot:
     request = Request(f"{url.rstrip('/')}/v1/sessions", headers={"Authorization": f"Bearer {key}"} if key else {})
     try:
         with build_opener(ProxyHandler({})).open(request, timeout=TIMEOUT_S) as answer:
-            snapshot = json.loads(answer.read(MAX_ANSWER_BYTES))
+            return read_snapshot(answer.read(MAX_ANSWER_BYTES))
+    except ServerSilent as error:
+        raise ServerSilent(f"{url}: {error}") from error
     except HTTPError as error:
         reasons = {401: "it wants a key: --key or TALKOVER_API_KEY", 404: "it is no Talkover, or an older one"}
         raise ServerSilent(f"{url}: {reasons.get(error.code, f'it answered with HTTP {error.code}')}") from error
-    except (URLError, OSError, ValueError) as error:
+    except (URLError, OSError, ValueError, HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise ServerSilent(f"{url}: no server answers there ({reason})") from error
-    if not isinstance(snapshot, dict) or "data" not in snapshot:
-        raise ServerSilent(f"{url}: it is no Talkover, or an older one")
-    return cast("Snapshot", snapshot)
+
+
+def read_snapshot(answer: bytes) -> Snapshot:
+    """Raises ServerSilent for what is no answer of this version."""
+    try:
+        snapshot = msgspec.json.decode(answer)
+        msgspec.convert(snapshot, Snapshot)
+    except (ValueError, RecursionError) as error:
+        raise ServerSilent(f"it is no Talkover, or of another version ({error})") from error
+    return snapshot
 
 
 def seen(snapshot: Snapshot, before: Snapshot | None) -> Seen:
-    cpu_s, uptime_s = snapshot["process"].get("cpu_s"), snapshot["uptime_s"]
-    if before is not None and before["uptime_s"] < uptime_s:
-        used_s, over_s = cpu_s and cpu_s - before["process"]["cpu_s"], uptime_s - before["uptime_s"]
-    else:
-        used_s, over_s = cpu_s, uptime_s
+    used_s, over_s = snapshot["process"]["cpu_s"], snapshot["uptime_s"]
+    if before is not None and before["uptime_s"] < over_s:
+        before_s = before["process"]["cpu_s"]
+        used_s = None if used_s is None or before_s is None else used_s - before_s
+        over_s -= before["uptime_s"]
     return Seen(snapshot, None if used_s is None or over_s <= 0 else 100 * used_s / over_s)
 
 
@@ -101,7 +152,7 @@ def drawn(state: Seen, url: str, max_rows: int) -> Group:
 
 
 def _sessions(snapshot: Snapshot, max_rows: int) -> Table:
-    rows: list[dict[str, Any]] = snapshot["data"]
+    rows = snapshot["data"]
     table = Table(title=f"{len(rows)} of {snapshot['max_sessions']} sessions, {snapshot['waiting']} waiting")
     for name in ("session", "age", "state"):
         table.add_column(name, no_wrap=True)
@@ -128,7 +179,7 @@ def _latencies(snapshot: Snapshot) -> Table:
     for name in ("p50, ms", "p95, ms", "n"):
         table.add_column(name, justify="right")
     for stage, figures in latency["stages"].items():
-        table.add_row(stage.replace("_", " "), *(str(figures[name]) for name in ("p50_ms", "p95_ms", "n")))
+        table.add_row(escape(stage.replace("_", " ")), *(str(figures[name]) for name in ("p50_ms", "p95_ms", "n")))
     return table
 
 

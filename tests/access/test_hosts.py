@@ -8,7 +8,10 @@ OPEN = HostRule(bound_to_loopback=False, has_keys=False)
 KEYED = HostRule(bound_to_loopback=False, has_keys=True)
 LOCAL = HostRule(bound_to_loopback=True, has_keys=False)
 PUBLIC_NAMES = ["evil.example", "evil.example:8000", "localhost.evil.example", "127.0.0.1.evil.example", "a.b"]
-NO_NAMES = ["", ":80", "a b", "user@localhost", "localhost/x", "localhost:port", "[::1", "localhost?x", "."]
+NO_NAMES = [
+    *("", ":80", "a b", "user@localhost", "localhost/x", "localhost:port", "[::1", "localhost?x", ".", "local\thost"),
+    *("[::1]x", "evil.example[::1]", "evil.example[127.0.0.1]", "[evil.example]"),
+]
 
 
 @pytest.mark.parametrize("host", PUBLIC_NAMES)
@@ -80,6 +83,8 @@ def test_where_a_server_is_bound(host: str, expected: bool) -> None:
         ("", "127.0.0.1:8000", False),
         ("http://127.0.0.1:port", "127.0.0.1:8000", False),
         ("http://127.0.0.1:8000", None, False),
+        ("http://evil.example[::1]:8000", "[::1]:8000", False),
+        ("http://user@127.0.0.1:8000", "127.0.0.1:8000", False),
     ],
 )
 def test_pages_of_other_sites_are_told_from_our_own(origin: str | None, host: str | None, expected: bool) -> None:

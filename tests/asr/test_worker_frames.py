@@ -33,3 +33,12 @@ def test_an_unknown_kind_is_refused() -> None:
 def test_decoded_words_survive() -> None:
     decoded = DecodedWords(("what", "is"), 1200, 0.75)
     assert DecodedWords.from_bytes(decoded.to_bytes()) == decoded
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"", b"5", b"[]", b"{}", b'{"words": 5, "decoded_ms": 1}', b'{"words": [5], "decoded_ms": 1}', b"[" * 5000],
+)
+def test_what_are_no_decoded_words_is_a_value_error(payload: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - whatever the message
+        DecodedWords.from_bytes(payload)

@@ -1,8 +1,10 @@
-"""The text of an answer on its way to be spoken: cut into segments, without Markdown, figures in words."""
+"""The text of an answer on its way to be spoken, cut into segments, without Markdown, figures in words; and a user's
+reply to a question for consent."""
 
 from __future__ import annotations
 
 from fuzz.harness import Fuzzer
+from talkover.realtime.consent import is_only_no, understood
 from talkover.tts.markdown import MarkdownStripper
 from talkover.tts.normalize import speakable
 from talkover.tts.pronunciation import pronounced
@@ -38,6 +40,15 @@ def fuzz_segments(data: bytes) -> None:
     assert all(len(segment.strip()) <= _MAX_WIDTH + 10 for segment in whole), max(map(len, whole))
 
 
+def fuzz_spoken_consent(data: bytes) -> None:
+    """What says anything more than yes is no consent."""
+    text = data.decode("utf-8", "replace")
+    assert understood(text) in ("yes", "no", "stop", "other")
+    assert isinstance(is_only_no(text), bool)
+    for more in (" but to another address", "，但是换个地址"):
+        assert understood(text + more) != "yes"
+
+
 def _segments(deltas: list[str]) -> list[str]:
     segmenter = Segmenter()
     return [segment for delta in deltas for segment in segmenter.feed(delta)] + segmenter.flush()
@@ -58,4 +69,5 @@ def _check(spoken: SpokenText, segment: str) -> None:
 FUZZERS = (
     Fuzzer("speech_text", fuzz_speech_text),
     Fuzzer("segments", fuzz_segments),
+    Fuzzer("spoken_consent", fuzz_spoken_consent),
 )

@@ -1,10 +1,11 @@
-"""Client events, and what they change in a session."""
+"""Client events, what they change in a session, and what their audio counts as."""
 
 from __future__ import annotations
 
 from fuzz.harness import Fuzzer
 from fuzz.mutation import mutated_json
 from talkover.audio import AudioFormat
+from talkover.realtime.audio_meter import AudioMeter
 from talkover.realtime.errors import ProtocolError
 from talkover.realtime.events import (
     AudioAppend,
@@ -60,6 +61,30 @@ def fuzz_session_updates(data: bytes) -> None:
             encode_event(error.event())
 
 
+def fuzz_metered_audio(data: bytes) -> None:
+    """One frame of a client whose audio is limited: all that the session takes of it is counted."""
+    spent_s: list[float] = []
+
+    def spend(seconds: float) -> bool:
+        spent_s.append(seconds)
+        return True
+
+    frame = data.decode("utf-8", "surrogateescape")
+    AudioMeter(spend, lambda: None).happened(frame, 0.0)
+    try:
+        event = parse_client_event(frame)
+    except ProtocolError:
+        return
+    match event:
+        case AudioAppend(audio=audio):
+            taken = len(audio)
+        case ItemCreate(item=item):
+            taken = sum(len(part.audio or b"") for part in item.content)
+        case _:
+            taken = 0
+    assert taken / 48_000 <= sum(spent_s) <= (taken + 64) / 48_000
+
+
 def _check(settings: SessionSettings) -> None:
     wire = settings.wire("sess_1", "talkover", 0)
     assert len(encode_event(wire)) <= MAX_STATE_BYTES + 200
@@ -72,4 +97,5 @@ def _check(settings: SessionSettings) -> None:
 FUZZERS = (
     Fuzzer("wire_events", fuzz_wire_events, mutate=mutated_json),
     Fuzzer("session_updates", fuzz_session_updates, mutate=mutated_json),
+    Fuzzer("metered_audio", fuzz_metered_audio, mutate=mutated_json),
 )

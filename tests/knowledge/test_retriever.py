@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from zlib import crc32
 
@@ -154,6 +156,22 @@ def test_a_broken_index_is_set_aside(tmp_path: Path) -> None:
     retriever = searched(fill(tmp_path / "docs"), Store(database))
     assert retriever.refresh().chunks == 3
     assert (tmp_path / "index.broken").is_file()
+
+
+@pytest.mark.parametrize(
+    "damaged", [b"", b"\xc0", b"\xa2\xff\xfe", b"\x91" * 5000], ids=["empty", "nil", "bytes", "deep"]
+)
+def test_a_stored_document_that_is_damaged_is_read_anew(damaged: bytes, tmp_path: Path) -> None:
+    folder, database = fill(tmp_path / "docs"), tmp_path / "index.sqlite"
+    first = searched(folder, Store(database))
+    first.refresh()
+    first.close()
+    with closing(sqlite3.connect(database)) as index, index:
+        index.execute("UPDATE files SET document = ?", (damaged,))
+    second = searched(folder, Store(database))
+    assert second.refresh().read == 2
+    assert paths_of(second, "refund of a purchase") == ["returns.md"]
+    second.close()
 
 
 def test_bad_files_are_named_and_the_rest_is_indexed(tmp_path: Path) -> None:

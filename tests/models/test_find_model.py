@@ -83,8 +83,9 @@ def test_a_record_makes_sizes_and_checksums_comparable(tmp_path: Path) -> None:
     assert not verify_with(tmp_path, hashlib.sha256(b"weights").hexdigest())
     (tmp_path / "model.pt").write_bytes(b"short")
     assert faults(tmp_path, ()) == ["model.pt has 5 bytes instead of 7"]
-    (tmp_path / ".talkover-model.json").write_text("{")
-    assert read_record(tmp_path) is None
+    for damaged in ("{", "[]", '{"files": [{"path": "a", "size": 1e999, "sha256": ""}]}', "[" * 5000):
+        (tmp_path / ".talkover-model.json").write_text(damaged)
+        assert read_record(tmp_path) is None
 
 
 def verify_with(folder: Path, sha256: str) -> list[str]:

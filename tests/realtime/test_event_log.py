@@ -210,6 +210,62 @@ def test_what_is_no_event_log_is_refused():
         read_happened({"Nonsense": {}})
 
 
+HEADER = b'{"format":"talkover-events","version":1}'
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"in":null}',
+        b'{"at":"1","in":null}',
+        b'{"at":1e300,"in":null}',
+        b'{"at":1,"in":null,"x":' + b"[" * 3000 + b"]" * 3000 + b"}",
+        b'{"at":1,"in":"\xff"}',
+    ],
+)
+def test_a_line_that_nobody_wrote_is_named(line: bytes):
+    with pytest.raises(NoEventLog, match="line 2"):
+        read([HEADER, line])
+
+
+def test_actions_that_are_no_list_are_refused():
+    with pytest.raises(NoEventLog, match="line 3"):
+        read([HEADER, b'{"at":1,"in":null}', b'{"out":null}'])
+
+
+@pytest.mark.parametrize("header", [b"{}", b'{"options":5}', b'{"options":{}}', b'{"options":{"tools":[5]}}'])
+def test_a_header_without_the_options_of_a_session_is_refused(header: bytes):
+    with pytest.raises(NoEventLog, match="line 1"):
+        replay(read([HEADER[:-1] + b"," + header[1:] if header != b"{}" else HEADER]))
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        5,
+        [],
+        {"binary": 10**15},
+        {"binary": -1},
+        {"append": 10**15},
+        {"silent_frame": {"item": {"content": [{"audio": 10**7}] * 100}}},
+        {"WireAudio": {}, "n_bytes": 10**15},
+        {"WireAudio": 5, "payload": "AA=="},
+        {"Transcript": None},
+    ],
+)
+def test_what_cannot_have_happened_is_a_value_error(written: object):
+    with pytest.raises(ValueError):  # noqa: PT011 - whatever the message
+        read_happened(written)
+
+
+def test_measures_that_are_none_are_refused(call: Path):
+    lines = list(lines_of(call))
+    number = next(n for n, line in enumerate(lines) if b'"call":"feed","with":[' in line)
+    lines[number] = b'{"decider":"Endpointer","call":"feed","with":[1,2]}'
+    with pytest.raises(NoEventLog, match="line"):
+        replay(read(lines))
+
+
 class Frames:
     """An outlet that keeps what it is given."""
 

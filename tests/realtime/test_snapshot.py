@@ -253,6 +253,9 @@ def test_what_is_damaged_or_of_another_version_is_refused():
     snapshot = driver.core.snapshot(driver.now_s)
     with pytest.raises(SnapshotUnreadable):
         decode(b"{}", [])
+    for damaged in (b'{"session_id": "\xff"}', b'{"x": ' + b"[" * 5000):
+        with pytest.raises(SnapshotUnreadable):
+            decode(damaged, [])
     with pytest.raises(SnapshotUnreadable, match="version 2"):
         decode(encode(replace(snapshot.state, version=2)), [])
     with pytest.raises(SnapshotUnreadable):
@@ -260,6 +263,19 @@ def test_what_is_damaged_or_of_another_version_is_refused():
     with pytest.raises(SnapshotUnreadable):
         decode(encode(snapshot.state)[:-3], [])
     assert json.loads(encode(snapshot.state))["settings"]["instructions"] == "Be brief."
+
+
+def test_words_outside_of_their_text_are_refused():
+    driver = talk("Tell me a story", answers=(STORY,))
+    driver.speak(600)
+    driver.silence(700)
+    driver.run(60)
+    snapshot = driver.core.snapshot(driver.now_s)
+    (spoken,) = (item for item in snapshot.items if item.ledger is not None)
+    cut = replace(spoken, ledger=replace(spoken.ledger, text="One"))
+    others = [item for item in snapshot.items if item is not spoken]
+    with pytest.raises(SnapshotUnreadable, match="outside"):
+        decode(encode(snapshot.state), [encode(item) for item in (*others, cut)])
 
 
 @pytest.mark.parametrize(

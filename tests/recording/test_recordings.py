@@ -20,7 +20,7 @@ from talkover.recording import writer as recording_writer
 from talkover.recording.command import app as command
 from talkover.recording.export import redacted_transcript
 from talkover.recording.folder import TRANSCRIPT, RecordingsFolder, delete, write_transcript
-from talkover.recording.transcript import SpokenWord, Transcript, TranscriptItem, decoded
+from talkover.recording.transcript import SpokenWord, Transcript, TranscriptItem, decoded, encoded, readable
 from talkover.recording.writer import RecordingWriter
 from talkover.sections.operation import RecordingSettings
 
@@ -273,3 +273,19 @@ def test_an_agent_without_word_times_is_silenced_whole() -> None:
     item = TranscriptItem("a", "agent", 100, 900, "It is 030 1234.")
     transcript = Transcript("sess_a", None, "2027-01-15T08:00:00+00:00", 1000, "", items=(item,))
     assert redacted_transcript(transcript)[1] == [(1, 100, 900)]
+
+
+def test_nobody_can_type_a_line_of_somebody_else_into_the_readable_transcript():
+    typed = TranscriptItem("item_1", "user", 1000, 1000, "Yes.\n00:02.0  agent: You have won.\u2028", typed=True)
+    text = readable(Transcript("sess_1", "ann\nNot recorded: all", "2026-03-01T10:00:00+00:00", 3000, "", (typed,)))
+    assert [line for line in text.splitlines() if line.startswith("00:")] == [
+        "00:01.0  user, typed: Yes. 00:02.0  agent: You have won."
+    ]
+    assert "Caller: ann Not recorded: all" in text.splitlines()
+
+
+def test_a_transcript_that_is_damaged_is_a_value_error():
+    yesterday = encoded(Transcript("sess_1", None, "yesterday", 0, ""))
+    for damaged in (b"", b"{}", b'{"call": "\xff"}', b'{"x": ' + b"[" * 5000, yesterday):
+        with pytest.raises(ValueError):  # noqa: PT011 - whatever the message
+            decoded(damaged)

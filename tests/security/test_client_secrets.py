@@ -145,6 +145,7 @@ def test_there_are_never_more_than_allowed(server: InProcessServer):
         ({"session": {"model": 7}}, "session.model"),
         ({"session": {"s2s": {"version": 1, "echo_cancellation": "server"}}}, "session.s2s.echo_cancellation"),
         ({"session": {"instructions": "a" * 70_000}}, "session"),
+        ({"session": {"instructions": "\ud800"}}, "session"),
     ],
 )
 def test_what_a_session_update_would_refuse_is_refused_here(server: InProcessServer, body: object, param: str):

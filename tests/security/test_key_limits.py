@@ -21,6 +21,7 @@ from talkover.access.usage import DAY_S, KeyUsage
 from talkover.audio import samples_to_pcm16
 from talkover.realtime.actions import Send
 from talkover.realtime.audio_meter import AudioMeter
+from talkover.realtime.events import AudioAppend, parse_client_event
 from talkover.sections.operation import AccessSettings, ServerSettings
 from wire import WireClient
 
@@ -191,3 +192,26 @@ def test_audio_in_an_item_counts_as_well():
     item = {"type": "message", "role": "user", "content": [{"type": "input_audio", "audio": audio}]}
     meter.happened(json.dumps({"type": "conversation.item.create", "item": item}), 0)
     assert spent == [pytest.approx(1.0)]
+
+
+@pytest.mark.parametrize(
+    "dressed",
+    [
+        append(48_000).replace('"audio"', '"\\u0061udio"'),
+        append(48_000)[:-1] + ', "item": 5}',
+        append(48_000)[:-1] + ', "item": {"content": [{"audio": 5}, 5, null]}}',
+        append(48_000).replace("{", '{"audio": 5, ', 1),
+    ],
+)
+def test_no_dressing_up_of_an_event_keeps_its_audio_from_being_counted(dressed: str):
+    event = parse_client_event(dressed)
+    assert isinstance(event, AudioAppend), "the session hears it"
+    spent: list[float] = []
+    AudioMeter(lambda seconds: spent.append(seconds) is None, lambda: None).happened(dressed, 0)
+    assert spent == [pytest.approx(1.0)]
+
+
+def test_an_event_that_no_session_takes_does_no_harm_to_the_meter():
+    meter = AudioMeter(lambda _seconds: True, lambda: None)
+    meter.happened(f'{{"audio": "AAAA", "x": {"[" * 3000}{"]" * 3000}}}', 0)
+    meter.happened('{"audio": "\ud800"}', 0)

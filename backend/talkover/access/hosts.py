@@ -11,10 +11,10 @@ import ipaddress
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 _DEFAULT_PORT = {"http": 80, "https": 443, "ws": 80, "wss": 443}
-_NAME = re.compile(r"[a-z0-9._:-]+")
+_AUTHORITY = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::([0-9]{0,5}))?", re.ASCII | re.IGNORECASE)
+"""`name`, `[address]`, and a port; urlsplit of Python 3.11 takes `evil.example[::1]` for ::1"""
 _PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".home.arpa")
 """RFC 6761, 6762, 8375, and ICANN for `internal`: names that the public DNS gives to nobody"""
 
@@ -68,25 +68,27 @@ def origin_allowed(origin: str | None, host: str | None, allowed: Sequence[str])
     """
     if origin is None or origin in allowed:
         return True
-    try:
-        page = urlsplit(origin)
-        server = urlsplit(f"//{host}")
-        default_port = _DEFAULT_PORT.get(page.scheme)
-        same_port = (page.port or default_port) == (server.port or default_port)
-    except ValueError:
+    scheme, _, authority = origin.partition("://")
+    page, server = _name_and_port(authority), _name_and_port(host or "")
+    if page is None or server is None:
         return False
-    return page.hostname is not None and page.hostname == server.hostname and same_port
+    default_port = _DEFAULT_PORT.get(scheme.lower())
+    return page[0] == server[0] and (page[1] or default_port) == (server[1] or default_port)
 
 
 def _hostname(host: str) -> str | None:
     """The name in a `Host` header, in lower case, without port and final dot; None when it is none."""
-    try:
-        parts = urlsplit(f"//{host}")
-        _ = parts.port
-    except ValueError:
+    found = _name_and_port(host)
+    return None if found is None else found[0].removesuffix(".") or None
+
+
+def _name_and_port(authority: str) -> tuple[str, int | None] | None:
+    """Of `name:port`, in lower case; None when it is none."""
+    found = _AUTHORITY.fullmatch(authority)
+    if found is None:
         return None
-    name = (parts.hostname or "").removesuffix(".")
-    return name if parts.netloc == host and "@" not in host and _NAME.fullmatch(name) else None
+    address, name, port = found.groups()
+    return (address or name).lower(), int(port) if port else None
 
 
 def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -29,6 +29,7 @@ _BUSY = (
     b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 5\r\nConnection: close\r\n"
     b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(_BUSY_BODY), _BUSY_BODY)
 )
+_OF_UPGRADE = (b"connection", b"upgrade", b"origin")
 _LATE = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -89,6 +90,11 @@ class GuardedHttpProtocol(H11Protocol):
             self._address = None
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """Handshakes whose fields are not ASCII go no further: websockets 15 quotes them in its refusal, cannot encode
+        that, and leaves uvicorn with a connection that it counts for ever."""
+        if not all(value.isascii() for name, value in self.headers if name in _OF_UPGRADE or name.startswith(b"sec-")):
+            self.send_400_response("The handshake must be of ASCII characters.")
+            return
         super().handle_websocket_upgrade(event)
         self._stop_reading_timer()
         self._stop_writing_timer()

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from enum import IntEnum
 
+import msgspec
+
 _HEADER = struct.Struct("<BII")
 MAX_PAYLOAD_BYTES = 1 << 20
 """audio is sent in pieces below this; a longer frame means that the stream of bytes is broken"""
@@ -56,9 +58,11 @@ class DecodedWords:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> DecodedWords:
-        """Raises ValueError or KeyError for anything but what `to_bytes` makes."""
-        tree = json.loads(data)
-        return cls(tuple(tree["words"]), tree["decoded_ms"], tree["confidence"])
+        """Raises ValueError for anything but what `to_bytes` makes."""
+        try:
+            return msgspec.json.decode(data, type=cls)
+        except RecursionError as error:
+            raise ValueError("words are not nested so deeply") from error
 
 
 def encode(frame: Frame) -> bytes:

@@ -219,7 +219,7 @@ class WorkerPool:
         self._changed.notify_all()
 
     def _take(self, worker: _Worker, frame: Frame) -> None:
-        """Raises ValueError or KeyError for a reply that makes no sense."""
+        """Raises ValueError for a reply that makes no sense."""
         now_s = self._clock()
         if frame.kind == Kind.READY:
             worker.ready, worker.pinged_s, worker.answered_s = True, now_s, now_s
@@ -339,7 +339,7 @@ class WorkerPool:
             try:
                 for frame in worker.reader.feed(data):
                     self._take(worker, frame)
-            except (ValueError, KeyError, TypeError):
+            except ValueError:
                 self._lose(worker, "sent something unreadable")
 
     def _write(self, worker: _Worker) -> None:

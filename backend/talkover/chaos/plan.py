@@ -84,4 +84,7 @@ class FaultPlan:
 
 def decode_plan(text: str) -> FaultPlan:
     """Raises ValueError."""
-    return msgspec.json.decode(text, type=FaultPlan)
+    try:
+        return msgspec.json.decode(text, type=FaultPlan)
+    except RecursionError as error:
+        raise ValueError("a plan of faults is not nested so deeply") from error

@@ -208,7 +208,7 @@ class RealtimeClient:
                 if self._reports and now_s >= self._next_report_s:
                     self._next_report_s = now_s + REPORT_INTERVAL_S
                     self._report(now_s)
-        except (ConnectionClosed, ConversationEnded, msgspec.DecodeError) as error:
+        except (ConnectionClosed, ConversationEnded, ValueError, RecursionError) as error:
             with self._changed:
                 self._closed = f"the connection was closed: {error}"
                 self._changed.notify_all()

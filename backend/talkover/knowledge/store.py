@@ -67,7 +67,7 @@ class Store:
         document, problem = row
         try:
             return Reading(None if document is None else msgspec.msgpack.decode(document, type=Document), problem)
-        except msgspec.DecodeError:
+        except (ValueError, RecursionError):
             return None
 
     def keep(self, path: str, digest: str, reading: Reading) -> None:

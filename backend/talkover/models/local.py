@@ -46,7 +46,7 @@ def read_record(folder: Path) -> Record | None:
         tree: Any = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         files = tuple(FileFact(str(f["path"]), int(f["size"]), str(f["sha256"])) for f in tree["files"])
         return Record(tree["hub"], tree["repo"], tree["revision"], tree["licence"], files)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
 
 

@@ -41,6 +41,13 @@ class LedgerState:
     words: tuple[Word, ...]
     segments: tuple[SpokenSegment, ...]
 
+    @property
+    def is_within_text(self) -> bool:
+        """Whether all positions are some of the text: of what was stored nobody knows."""
+        spans = [(word.start, word.end) for word in self.words]
+        spans += [(segment.start_char, segment.end_char) for segment in self.segments]
+        return all(0 <= start <= end <= len(self.text) for start, end in spans)
+
 
 _MS_PER_CHARACTER = 65.0
 """speaking rate assumed for a segment cut short by an engine without word times: 15 characters a second"""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import msgspec
 
@@ -15,19 +16,12 @@ from talkover.realtime.session import Happened
 G711_BYTES_PER_S = 8000
 
 
-class _Part(msgspec.Struct):
-    audio: str | None = None
-
-
-class _Item(msgspec.Struct):
-    content: list[_Part] | None = None
-
-
 class _Frame(msgspec.Struct):
-    """The audio of `input_audio_buffer.append`, or of an item; nothing of what else there is."""
+    """Where audio may be: in `input_audio_buffer.append`, or in an item. Of any type: an event has keys that mean
+    nothing to its session, and what stands there must not keep the audio from being counted."""
 
-    audio: str | None = None
-    item: _Item | None = None
+    audio: Any = None
+    item: Any = None
 
 
 _read_frame = msgspec.json.Decoder(_Frame).decode
@@ -46,15 +40,13 @@ class AudioMeter:
         """bytes per second of the responses under way"""
 
     def happened(self, what: Happened, now_s: float) -> None:
-        if not isinstance(what, str) or '"audio"' not in what:
+        if not isinstance(what, str) or ('"audio"' not in what and "\\u" not in what):  # an escape may hide the name
             return
         try:
             frame = _read_frame(what)
-        except msgspec.DecodeError:
+        except (ValueError, RecursionError):
             return  # the session refuses it
-        parts = [] if frame.item is None else frame.item.content or []
-        n_characters = len(frame.audio or "") + sum(len(part.audio or "") for part in parts)
-        self._count(n_characters, self._input_bytes_per_s)
+        self._count(_audio_characters(frame), self._input_bytes_per_s)
 
     def decided(self, actions: Sequence[Action], now_s: float) -> None:
         for action in actions:
@@ -86,6 +78,17 @@ class AudioMeter:
         if n_characters and not self._spend(n_characters * 0.75 / bytes_per_s) and not self._is_used_up:
             self._is_used_up = True
             self._on_used_up()
+
+
+def _audio_characters(frame: _Frame) -> int:
+    """Of the base64 in a frame."""
+    match frame.item:
+        case {"content": list(parts)}:
+            holders = cast("list[Any]", parts)
+        case _:
+            holders = []
+    found = [frame.audio, *(part.get("audio") for part in holders if isinstance(part, dict))]
+    return sum(len(audio) for audio in found if isinstance(audio, str))
 
 
 def metering(grant: Grant, on_used_up: Callable[[], None]) -> tuple[MakeObserver, ...]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import binascii
 import hashlib
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from functools import cache
 from typing import Any, cast, get_args
@@ -26,6 +26,7 @@ from typing import Any, cast, get_args
 import msgspec
 import numpy as np
 
+from talkover.config import ConfigError
 from talkover.memory.store import MemoryStore
 from talkover.messages import (
     Prompt,
@@ -44,6 +45,9 @@ from talkover.vad.echo import BLOCK_SAMPLES
 
 FORMAT = "talkover-events"
 VERSION = 1
+
+MAX_SILENCE_BYTES = 32 << 20
+"""that stand for one length: more than the frames of a server that is set up as it comes"""
 
 _REPORTS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Report)}
 
@@ -212,6 +216,8 @@ def read_happened(written: Any) -> Happened:
     """What `entered` wrote. Raises ValueError for what is none of it."""
     if written is None:
         return None
+    if not isinstance(written, dict):
+        raise ValueError("what happened must be an object, or null")
     match cast(JsonObject, written):
         case {"opened": True}:
             return Opened()
@@ -224,16 +230,18 @@ def read_happened(written: Any) -> Happened:
         case {"broke": str(error)}:
             return Broke(error)
         case {"binary": int(n_bytes)}:
-            return bytes(n_bytes)
+            return bytes(_length(n_bytes))
         case {"frame": str(frame)}:
             return frame
         case {"append": int(n_bytes), **named}:
             return _text({"type": "input_audio_buffer.append", **named, "audio": _silence(n_bytes)})
-        case {"silent_frame": event}:
+        case {"silent_frame": dict(event)}:
+            _length(sum(_lengths_in(event)))
             return _text(_lengths_to_audio(event))
-        case {"WireAudio": fields_of, **sound}:
-            payload = binascii.a2b_base64(sound["payload"]) if "payload" in sound else bytes(sound["n_bytes"])
-            return replace(_report("WireAudio", fields_of), payload=payload)
+        case {"WireAudio": fields_of, "payload": str(encoded)}:
+            return replace(_report("WireAudio", fields_of), payload=binascii.a2b_base64(encoded))
+        case {"WireAudio": fields_of, "n_bytes": int(n_bytes)}:
+            return replace(_report("WireAudio", fields_of), payload=bytes(_length(n_bytes)))
         case other:
             name = next(iter(other), "")
             if name not in _REPORTS:
@@ -250,17 +258,17 @@ def read_options(header_line: JsonObject, resolve_voice: ResolveVoice) -> Sessio
             name: msgspec.convert(written[name], hints[name], strict=False) for name in _OPTIONS if name in written
         }
         tools = [Tool(**tool, run=_not_run) for tool in written["tools"]]
-    except (msgspec.ValidationError, KeyError, TypeError) as error:
+        return SessionOptions(
+            **given,
+            resolve_voice=resolve_voice,
+            toolbox=Toolbox(tools),
+            memory=cast(MemoryStore, object())
+            if written["has_memory"]
+            else None,  # the core asks only whether there is one
+            echo_canceller=DeafCanceller if written["cancels_echo"] else None,
+        )
+    except (ConfigError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"options: {error}") from error
-    return SessionOptions(
-        **given,
-        resolve_voice=resolve_voice,
-        toolbox=Toolbox(tools),
-        memory=cast(MemoryStore, object())
-        if written["has_memory"]
-        else None,  # the core asks only whether there is one
-        echo_canceller=DeafCanceller if written["cancels_echo"] else None,
-    )
 
 
 class DeafCanceller:
@@ -299,8 +307,24 @@ def _lengths_to_audio(raw: Any) -> Any:
     return raw
 
 
+def _lengths_in(raw: Any) -> Iterator[int]:
+    if isinstance(raw, dict):
+        event = cast(JsonObject, raw)
+        for key, value in event.items():
+            yield from (value,) if key == "audio" and isinstance(value, int) else _lengths_in(value)
+    elif isinstance(raw, list):
+        for value in cast("list[Any]", raw):
+            yield from _lengths_in(value)
+
+
+def _length(n_bytes: int) -> int:
+    if not 0 <= n_bytes <= MAX_SILENCE_BYTES:
+        raise ValueError(f"audio must be of 0 to {MAX_SILENCE_BYTES} bytes, got {n_bytes}")
+    return n_bytes
+
+
 def _silence(n_bytes: int) -> str:
-    return binascii.b2a_base64(bytes(n_bytes), newline=False).decode()
+    return binascii.b2a_base64(bytes(_length(n_bytes)), newline=False).decode()
 
 
 def _text(event: JsonObject) -> Frame:

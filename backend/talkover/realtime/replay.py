@@ -24,6 +24,8 @@ from talkover.vad.prosody import UNVOICED, Pitch
 NOTHING = b'{"out":[]}'
 CONTEXT_STEPS = 3
 """shown before a difference"""
+MAX_CLOCK_S = 1e9
+"""a monotonic clock counts from the start of the machine"""
 
 
 class NoEventLog(ValueError):
@@ -108,18 +110,20 @@ def read(lines: Iterable[bytes]) -> Recording:
     for number, line in enumerate(lines, 1):
         try:
             entry = msgspec.json.decode(line, type=dict[str, Any])
-        except msgspec.DecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise NoEventLog(f"line {number}: must be a JSON object: {error}") from error
         if number == 1:
             if (entry.get("format"), entry.get("version")) != (FORMAT, VERSION):
                 raise NoEventLog(f"line 1: must be of format {FORMAT!r}, version {VERSION}, got {line[:80]!r}")
             header = entry
         elif "in" in entry:
-            steps.append(Step(number, entry["at"], entry["in"]))
+            steps.append(Step(number, _seconds(entry.get("at"), number), entry["in"]))
         elif "out" in entry and steps:
+            if not isinstance(entry["out"], list):
+                raise NoEventLog(f"line {number}: out must be a list of actions")
             steps[-1].out = line
         elif "ended" in entry:
-            ended, is_whole = entry["ended"], entry.get("whole", False)
+            ended, is_whole = str(entry["ended"]), entry.get("whole") is True
         else:
             (steps[-1].within if steps else before).append(line)
     if steps and not is_whole:
@@ -129,11 +133,35 @@ def read(lines: Iterable[bytes]) -> Recording:
     return Recording(header, tuple(before), tuple(steps), ended)
 
 
+def _seconds(value: Any, number: int) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= MAX_CLOCK_S:
+        raise NoEventLog(f"line {number}: at must be seconds of a monotonic clock")
+    return value
+
+
 # ---------------------------------------------------------------------------------------------------------- replay
 
 
 class RecordedFault(Exception):
     """Stands for what measuring a frame raised."""
+
+
+class _LastSound(msgspec.Struct):
+    last_sound_ms: float
+
+
+class _Feed(msgspec.Struct):
+    arguments: tuple[float, float, bool, Pitch] = msgspec.field(name="with")
+
+
+class _Voice(msgspec.Struct):
+    voice: str
+    voice_id: str | None = msgspec.field(name="is")
+
+
+_last_sound = msgspec.json.Decoder(_LastSound, strict=False).decode
+_feed = msgspec.json.Decoder(_Feed, strict=False).decode  # not strict: infinite levels are written as strings
+_voice = msgspec.json.Decoder(_Voice).decode
 
 
 class RecordedSounds:
@@ -145,18 +173,16 @@ class RecordedSounds:
         self._raises = ""
 
     def begin(self, step: Step, raises: str) -> None:
-        """What `step` measured; `raises`: the exception it ended with, empty for none."""
+        """What `step` measured; `raises`: the exception it ended with, empty for none. Raises ValueError."""
         self._raises = raises
         self._ends_ms = deque(
-            float(msgspec.json.decode(line)["last_sound_ms"])
-            for line in step.within
-            if line.startswith(b'{"last_sound_ms":')
+            _last_sound(line).last_sound_ms for line in step.within if line.startswith(b'{"last_sound_ms":')
         )
         self._sounds = deque(
-            FrameSound(float(probability), float(level), msgspec.convert(pitch, Pitch))
+            FrameSound(probability, level_dbfs, pitch)
             for line in step.within
             if line.startswith(b'{"decider":"Endpointer","call":"feed"')
-            for probability, level, _, pitch in (msgspec.json.decode(line)["with"],)
+            for probability, level_dbfs, _, pitch in (_feed(line).arguments,)
         )
 
     def measure(self, frame: Samples) -> FrameSound:
@@ -176,16 +202,15 @@ class RecordedSounds:
 
 
 class RecordedVoices:
-    """Which voice each name stood for, in order."""
+    """Which voice each name stood for, in order. Raises ValueError."""
 
     def __init__(self, recording: Recording) -> None:
-        asked = (msgspec.json.decode(line) for line in _all_within(recording) if line.startswith(b'{"voice":'))
-        self._asked = deque((str(entry["voice"]), entry["is"]) for entry in asked)
+        self._asked = deque(_voice(line) for line in _all_within(recording) if line.startswith(b'{"voice":'))
 
     def resolve(self, name: str) -> str | None:
         """None where the recorded session asked for another one: that is a difference, and found there."""
-        if self._asked and self._asked[0][0] == name:
-            return self._asked.popleft()[1]
+        if self._asked and self._asked[0].voice == name:
+            return self._asked.popleft().voice_id
         return None
 
 
@@ -198,8 +223,8 @@ def replay(recording: Recording) -> Replay:
     try:
         options = read_options(recording.header, RecordedVoices(recording).resolve)
         session = RealtimeSession(options, sounds, Generations(), Generations(), record=within.append)
-    except (ValueError, KeyError) as error:
-        raise NoEventLog(f"line 1: {error}") from error
+    except Exception as error:  # the core trusts its options, which nobody has checked here
+        raise NoEventLog(f"line 1: no session can be made of it: {error!r:.300}") from error
     steps = recording.steps
     difference = _compared(Step(1, 0.0, "made", list(recording.before)), within, NOTHING, ())
     done = 0
@@ -209,10 +234,10 @@ def replay(recording: Recording) -> Replay:
         within.clear()
         try:
             happened = read_happened(step.what)
-        except (ValueError, KeyError) as error:
+            sounds.begin(step, _raised_in(steps, index))
+        except ValueError as error:
             raise NoEventLog(f"line {step.line}: {error}") from error
         done += 1
-        sounds.begin(step, _raised_in(steps, index))
         try:
             taken = session.handle(happened, step.at_s)
         except Exception as error:  # the recorded session may have met the same, and that is what one wants to see

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from talkover.access.client_secrets import SecretSession
 from talkover.realtime.errors import ProtocolError
 from talkover.realtime.events import encode_event
@@ -16,6 +18,11 @@ MAX_BYTES = 64 * 1024
 
 def secret_session(session: JsonObject, options: SessionOptions) -> SecretSession:
     """`session`: the object a client sent. Raises ProtocolError, whose `param` is the key at fault."""
+    try:
+        msgspec.json.encode(session)
+    except (UnicodeEncodeError, RecursionError) as error:  # which the decoder of the REST endpoints lets through
+        message = "session must be Unicode text without lone surrogates, and not nested deeply"
+        raise ProtocolError("invalid_value", message, "session") from error
     named = Field(session, "session").get("model")
     model = None if named is None or named.is_null else named.string()
     settings = updated_settings(options.settings, session, options)

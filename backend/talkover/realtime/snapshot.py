@@ -161,6 +161,8 @@ def decode(state: bytes, items: Iterable[bytes]) -> Snapshot:
         kept = {one.item.id: one for one in map(_item_decoder.decode, items)}
         if read.version != VERSION:
             raise SnapshotUnreadable(f"version {read.version} is stored, {VERSION} is read")
+        if not all(one.ledger is None or one.ledger.is_within_text for one in kept.values()):
+            raise SnapshotUnreadable("words are stored that lie outside of their text")
         return Snapshot(read, tuple(kept[item_id] for item_id in read.order))
-    except (msgspec.MsgspecError, KeyError) as error:
+    except (ValueError, KeyError, RecursionError) as error:
         raise SnapshotUnreadable(str(error)) from error

@@ -42,7 +42,9 @@ class LingeringProtocol(WebSocketsSansIOProtocol):
             self.handshake_complete = True  # refused, which is a complete answer
 
     def data_received(self, data: bytes) -> None:
-        if not self._discarding:
+        if self.handshake_initiated and not self.handshake_complete:
+            self.transport.abort()  # RFC 6455, section 4.1: a client waits for the answer to its handshake
+        elif not self._discarding:
             super().data_received(data)
 
     def handle_parser_exception(self) -> None:

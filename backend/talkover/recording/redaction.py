@@ -77,14 +77,16 @@ _LINKS = frozenset(
 _MAX_LINKS = 2
 """words between two digits that do not end a number"""
 
-_IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?:[ \-]?[A-Z0-9]{4}){2,7}(?:[ \-]?[A-Z0-9]{1,3})?\b", re.IGNORECASE)
-_WRITTEN_EMAIL = re.compile(r"[\w.+\-]+@[\w\-]+(?:\.[\w\-]+)+")
+_IBAN = re.compile(r"(?<![^\W\d_])[A-Z]{2}\d{2}(?:[ \-]?[A-Z0-9]{4}){2,7}(?:[ \-]?[A-Z0-9]{1,3})?\b", re.IGNORECASE)
+# Addresses begin where a word does, and words are taken whole (`++`): else the time taken grows with the square of a
+# text's length, or doubles with every "dot" of "adotadotadot".
+_WRITTEN_EMAIL = re.compile(r"(?<![\w.+\-])[\w.+\-]++@[\w\-]++(?:\.[\w\-]++)+")
 _AT = r"(?:at|@|ät|ett|arroba|arobase|艾特|圈a)"
 _DOT = r"(?:dot|point|punkt|punto|point|点|點)"
-_PART = r"[^\W_]+"
+_PART = r"(?:(?!艾特|圈a|[点點]|下划线)[^\W_])++"
 _IN_LOCAL = rf"(?:{_DOT}|underscore|unterstrich|guion bajo|dash|minus|hyphen|plus|bindestrich|下划线|-|_|\.)"
 _SPOKEN_EMAIL = re.compile(
-    rf"(?:(?:\b[^\W_]\b[\s,\-]*)+|{_PART}(?:\s*{_IN_LOCAL}\s*{_PART})*)"
+    rf"(?:(?<![^\W_])|(?<=[点點]))(?:(?:\b[^\W_]\b[\s,\-]*+){{1,64}}+|{_PART}(?:\s*{_IN_LOCAL}\s*{_PART}){{0,16}})"
     rf"\s*{_AT}\s*(?!(?:the|a|an|this|that|der|die|das)\b){_PART}(?:[\s\-]{_PART}){{0,2}}?(?:\s*(?:{_DOT}|\.)\s*{_PART})+",
     re.IGNORECASE,
 )

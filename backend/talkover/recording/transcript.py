@@ -87,13 +87,18 @@ def encoded(transcript: Transcript) -> bytes:
 def decoded(data: bytes) -> Transcript:
     """Raises ValueError when it is not one."""
     try:
-        return msgspec.json.decode(data, type=Transcript)
-    except msgspec.MsgspecError as error:
-        raise ValueError(str(error)) from error
+        transcript = msgspec.json.decode(data, type=Transcript)
+        datetime.fromisoformat(transcript.started_at)
+        return transcript
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def readable(transcript: Transcript) -> str:
-    """For people: a line for each item, with what was not heard in brackets."""
+    """For people: a line for each item, with what was not heard in brackets.
+
+    Nothing that was typed, or named by a client, ends a line: it could pass for what somebody else said.
+    """
     started = datetime.fromisoformat(transcript.started_at)
     head = [f"Call {transcript.call}, {started:%Y-%m-%d %H:%M:%S} UTC, {_clock(transcript.duration_ms)}"]
     if transcript.caller is not None:
@@ -103,7 +108,8 @@ def readable(transcript: Transcript) -> str:
     if transcript.fault is not None:
         head.append(f"Incomplete: {transcript.fault}")
     head += [f"Not recorded: {_clock(start_ms)} to {_clock(end_ms)}" for start_ms, end_ms in transcript.unrecorded_ms]
-    return "\n".join([*head, "", *map(_line, transcript.items)]) + "\n"
+    lines = [*head, "", *map(_line, transcript.items)]
+    return "".join(f"{' '.join(line.splitlines())}\n" for line in lines)
 
 
 def _line(item: TranscriptItem) -> str:

@@ -219,7 +219,7 @@ def _changed(arguments: list[Any], change: Callable[[Any], Any] | None) -> list[
 def _entry(line: bytes, number: int) -> dict[str, Any]:
     try:
         return msgspec.json.decode(line, type=dict[str, Any])
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"line {number}: must be a JSON object: {error}") from error
 
 
