@@ -82,9 +82,9 @@ class ServerProcess:
         self, log_path: Path, overrides: Sequence[str] = (), config: Path | None = None, port: int = 0
     ) -> None:
         self.log_path = log_path
-        # on a busy machine answers are late, which must not refuse the next test its session; a page that is still
-        # open when a test ends is no call to wait for
-        overrides = ("server.max_lag_ms=none", "server.drain_s=0", *overrides)
+        # on a busy machine answers are late and little is carried, which must not refuse a test its session; a page
+        # that is still open when a test ends is no call to wait for
+        overrides = ("server.max_lag_ms=none", "server.max_sessions=16", "server.drain_s=0", *overrides)
         arguments = [argument for override in overrides for argument in ("--set", override)]
         arguments += [] if config is None else ["--config", str(config)]
         own = ("TALKOVER_", "OPENAI_")

@@ -30,6 +30,5 @@ class Setting:
 
     def start_server(self, *arguments: str) -> ServerProcess:
         """A server of this setting; not ready yet. How late it gets is measured, so nobody is refused for that."""
-        return ServerProcess(
-            (*self.server_arguments, "--set", "server.max_lag_ms=none", *arguments), environ=self.environ
-        )
+        open_to_all = ("--set", "server.max_lag_ms=none", "--set", "server.max_sessions=16")
+        return ServerProcess((*self.server_arguments, *open_to_all, *arguments), environ=self.environ)

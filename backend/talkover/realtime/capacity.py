@@ -1,8 +1,9 @@
 """How many conversations a machine carries, from what its engines take for a second of audio. Pure.
 
 The bound is a utilisation: with a core busy for the share r of the time, work waits about r / (1 - r) times as long as
-it takes (M/M/1), so that latencies double at a half and run away towards one. `talkover bench capacity` found p95
-doubled beyond four conversations on a core that each took 0.17 of it.
+it takes (M/M/1), so that latencies double at a half and run away towards one. `talkover bench --only overload` found
+p95 doubled at 0.7 (1514 ms with four conversations on a core, 724 with two), and hardly changed at 0.45 (715 with two,
+698 with one).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-UTILISATION = 0.7
+UTILISATION = 0.45
 SPEECH_SHARE = 0.45
 """of a conversation in which the user speaks, and that in which the agent does"""
 SHELL_FACTOR = 2.4
