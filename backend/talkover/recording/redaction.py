@@ -105,7 +105,7 @@ def masked(text: str) -> list[Masked]:
     """What is to be masked in a text, in order and apart from each other."""
     found = [Masked(match.start(), match.end(), "e-mail") for match in _WRITTEN_EMAIL.finditer(text)]
     found += [Masked(match.start(), match.end(), "e-mail") for match in _SPOKEN_EMAIL.finditer(text)]
-    found += [Masked(match.start(), match.end(), "number") for match in _IBAN.finditer(text)]
+    found += [Masked(_word_start(text, match.start()), match.end(), "number") for match in _IBAN.finditer(text)]
     found += _numbers(text)
     joined: list[Masked] = []
     for stretch in sorted(found, key=lambda stretch: stretch.start):
@@ -115,6 +115,13 @@ def masked(text: str) -> list[Masked]:
         else:
             joined[-1] = Masked(last.start, max(last.end, stretch.end), last.kind)
     return joined
+
+
+def _word_start(text: str, position: int) -> int:
+    """Where the letters and digits begin in the middle of which a position lies."""
+    while position and text[position - 1].isalnum():
+        position -= 1
+    return position
 
 
 def redacted(text: str, stretches: Sequence[Masked] | None = None) -> str:
