@@ -25,6 +25,7 @@ pytestmark = pytest.mark.slow
 Say = Callable[[str, str], Samples]
 
 OVERRIDES = (
+    "server.max_sessions=9",
     f"asr.model={MODELS / 'paraformer'}",
     f"asr.streaming_model={MODELS / 'paraformer-streaming'}",
     f"asr.punctuation_model={MODELS / 'punctuation'}",

@@ -23,13 +23,14 @@ from fakes import LevelVad, ScriptedAsr, ToneTts, fake_engines, wait_until
 from live import eventually
 from recordings import silence, tone
 from talkover.access.keys import digest_of
-from talkover.config import McpSettings, load_settings
+from talkover.config import load_settings
 from talkover.engines import Engines
 from talkover.llm.openai_api import create
 from talkover.loading import build_retriever
 from talkover.log_format import configure_logging
 from talkover.messages import ToolFinished
 from talkover.pipeline.tool_runner import ToolRunner
+from talkover.sections.agent import McpSettings
 from talkover.tools.tool import Tool, ToolContext, ToolFailed, ToolResult
 from wire import WireClient
 

@@ -105,8 +105,10 @@ def masked(text: str) -> list[Masked]:
     """What is to be masked in a text, in order and apart from each other."""
     found = [Masked(match.start(), match.end(), "e-mail") for match in _WRITTEN_EMAIL.finditer(text)]
     found += [Masked(match.start(), match.end(), "e-mail") for match in _SPOKEN_EMAIL.finditer(text)]
-    found += [Masked(_word_start(text, match.start()), match.end(), "number") for match in _IBAN.finditer(text)]
     found += _numbers(text)
+    # a number that is masked ends a word, and what is left of that may be an account then
+    for shown in (text, _blanked(text, found)):
+        found += [Masked(_word_start(shown, match.start()), match.end(), "number") for match in _IBAN.finditer(shown)]
     joined: list[Masked] = []
     for stretch in sorted(found, key=lambda stretch: stretch.start):
         last = joined[-1] if joined else None
@@ -115,6 +117,13 @@ def masked(text: str) -> list[Masked]:
         else:
             joined[-1] = Masked(last.start, max(last.end, stretch.end), last.kind)
     return joined
+
+
+def _blanked(text: str, stretches: Sequence[Masked]) -> str:
+    characters = list(text)
+    for stretch in stretches:
+        characters[stretch.start : stretch.end] = "|" * (stretch.end - stretch.start)
+    return "".join(characters)
 
 
 def _word_start(text: str, position: int) -> int:

@@ -138,6 +138,7 @@ def test_a_transposed_convolution_in_pieces_is_the_cut_one(n: int, sizes: list[i
     assert (got - wanted).abs().max() < 1e-5
 
 
+@settings(deadline=None)
 @given(n=st.integers(10, 40), sizes=SIZES, mirrored=st.integers(1, 8))
 def test_a_mirrored_start_waits_for_what_it_mirrors(n: int, sizes: list[int], mirrored: int) -> None:
     x = torch.arange(float(n))[None, None]
@@ -153,6 +154,7 @@ def test_signals_of_different_lag_wait_for_each_other() -> None:
     assert a.tolist() == b.tolist() == [[[2.0, 3.0]]]
 
 
+@settings(deadline=None)
 @given(f0=st.lists(st.sampled_from([0.0, 5.0, 80.0, 213.7, 399.0]), min_size=1, max_size=12), sizes=SIZES)
 def test_the_phase_goes_on_across_pieces(pack: Pack, f0: list[float], sizes: list[int]) -> None:
     source = HarmonicSource(pack.config.hift)
